@@ -1,0 +1,1 @@
+"""Drivers: one folder an instrument family, reached through entry points only."""

@@ -1,0 +1,1 @@
+"""Hardware abstraction: device protocols, the microscope bundle, kinematics, guards and the driver registry."""
