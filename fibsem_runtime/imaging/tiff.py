@@ -1,0 +1,82 @@
+"""Image files out: one gray page, uncompressed, with its metadata as JSON and its scale for Fiji."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import tifffile
+
+from fibsem_runtime.core import Image
+from fibsem_runtime.core.errors import StorageError
+from fibsem_runtime.imaging.description import describe
+
+_CM_PER_M: Final = 100.0
+_MAX_RESOLUTION_PER_CM: Final = 4e9
+"""A TIFF rational has 32-bit parts, so that pixels below 2.5 pm cannot be written into the resolution tags."""
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write ``image`` to ``path`` completely or not at all.
+
+    The file is written under a temporary name in the same folder, flushed to the disk and renamed, so that a power cut
+    leaves the old file or the new one. Pixels per centimetre go into the resolution tags (Fiji shows them as µm).
+    Raises `StorageError` when the disk or the folder refuses; nothing is left behind then.
+    """
+    try:
+        with _replacing(path) as stream:
+            tifffile.imwrite(
+                stream,
+                image.data,
+                photometric="minisblack",
+                description=describe(image),
+                metadata=None,
+                software="fibsem-runtime",
+                **_resolution_tags(image.metadata.pixel_size_m),
+            )
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the image {path}: {error.strerror or error}; nothing was written, "
+            "free space on the disk or correct the folder's permissions, then try again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream whose content becomes ``path`` when the block ends well; remove it when the block fails."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("x+b") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename durable; Windows neither needs nor allows opening a folder."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _resolution_tags(pixel_size_m: float | None) -> dict[str, Any]:
+    if not pixel_size_m:
+        return {}
+    pixels_per_cm = 1.0 / (pixel_size_m * _CM_PER_M)
+    if not 1e-6 < pixels_per_cm < _MAX_RESOLUTION_PER_CM:
+        return {}
+    return {"resolution": (pixels_per_cm, pixels_per_cm), "resolutionunit": "CENTIMETER"}
