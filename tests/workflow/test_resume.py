@@ -1,0 +1,73 @@
+"""A run that is killed goes on where it stopped: nothing is milled twice, nothing is lost."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from conftest import Finished, command, run
+
+from fibsem_runtime.events import MillingStarted
+from fibsem_runtime.experiment import Experiment
+
+
+def kill_when_documents_reach(experiment: Path, count: int, *extra: str) -> bool:
+    """Start a run and kill it without warning once its database holds ``count`` documents; False when it ended first."""
+    with subprocess.Popen(
+        command(experiment, *extra), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None:
+            if count_documents(experiment) >= count:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                return True
+            time.sleep(0.02)
+    return False
+
+
+def count_documents(experiment: Path) -> int:
+    """Count what is on disk, from outside, while the run goes on."""
+    import sqlite3
+
+    database = experiment / "experiment.sqlite"
+    if not database.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return int(connection.execute("select count(*) from documents").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def test_five_kills_lose_nothing_and_repeat_no_milling(tmp_path: Path, autonomous_run: Finished) -> None:
+    experiment = tmp_path / "experiment"
+    total = count_documents(autonomous_run.experiment)
+    moments = sorted(random.Random(20261124).sample(range(10, total - 5), 5))
+    kills = 0
+    for moment in moments:
+        kills += kill_when_documents_reach(experiment, moment, *(["--resume"] if kills else []))
+    finished = run(experiment, "--resume")
+
+    assert kills == 5
+    assert finished.returncode == 0, finished.stderr
+    (lamella,) = finished.report["lamellae"]
+    assert lamella["status"] == "completed"
+    assert 150 <= lamella["truth"]["thickness_nm"] <= 250
+    assert_no_beam_time_twice(experiment)
+
+
+def assert_no_beam_time_twice(path: Path) -> None:
+    """Check that the announced intervals of every milling stage do not overlap."""
+    intervals: dict[tuple[str, str, str], list[MillingStarted]] = defaultdict(list)
+    with Experiment.open(path) as experiment:
+        for document in experiment.documents(kind="milling_started"):
+            assert isinstance(document, MillingStarted)
+            intervals[document.lamella, document.step, document.stage].append(document)
+    assert intervals
+    for started in intervals.values():
+        for earlier, later in zip(started, started[1:], strict=False):
+            assert later.from_s >= earlier.until_s - 1e-6
