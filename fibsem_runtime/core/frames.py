@@ -65,8 +65,8 @@ class SpecimenPosition:
     """Point fixed to the specimen: x, y along its surface, z along its normal, metres.
 
     The frame rides on the shuttle (pre-tilt included). x and y are the image axes at the flat-to-SEM pose without
-    scan rotation, z points out of the surface; the specimen point (x, y, 0) is at coincidence when the stage stands
-    at (x, y, eucentric z, reference rotation, t = pre-tilt).
+    scan rotation, z points out of the surface. The origin is the point at coincidence when the stage stands at
+    (0, 0, eucentric z, reference rotation, t = pre-tilt).
     """
 
     x_m: float

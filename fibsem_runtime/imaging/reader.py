@@ -152,7 +152,7 @@ def _to_gray(path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]) -> NDArr
             raise ImageFileError(f"the image {path} is in colour; save it as 8- or 16-bit gray, without overlays")
         pixels = red
     if page.photometric == _MINISWHITE and pixels.dtype.kind == "u":
-        return np.invert(pixels)
+        pixels = np.invert(pixels)
     return pixels
 
 
