@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import Finished, run
+from runs import Finished, run
 
 from fibsem_runtime.experiment import Experiment
 

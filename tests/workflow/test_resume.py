@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from conftest import Finished, command, run
+from runs import Finished, command, run
 
 from fibsem_runtime.events import MillingStarted
 from fibsem_runtime.experiment import Experiment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from conftest import run
+from runs import run
 
 from fibsem_runtime.events import Correction, Decision, Proposal
 from fibsem_runtime.experiment import Experiment
