@@ -150,7 +150,7 @@ class StageLimitError(HardwareError):
 
 
 class MotionError(HardwareError):
-    """Report a move that did not end where it was asked to."""
+    """Report a move that did not end where it was asked to, or that the geometry cannot solve."""
 
     number = 640
 

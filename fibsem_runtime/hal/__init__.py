@@ -1,1 +1,50 @@
 """Hardware abstraction: device protocols, the microscope bundle, kinematics, guards and the driver registry."""
+
+from fibsem_runtime.hal.chain import KinematicChain
+from fibsem_runtime.hal.devices import (
+    AxisLimits,
+    Beam,
+    Driver,
+    GasInjection,
+    Manipulator,
+    Milling,
+    MillingProgress,
+    MillingState,
+    Stage,
+    StageLimits,
+    Vacuum,
+)
+from fibsem_runtime.hal.forward import BeamView
+from fibsem_runtime.hal.kinematics import Kinematics
+from fibsem_runtime.hal.microscope import Microscope
+from fibsem_runtime.hal.registry import DriverPlugin, available_drivers, find_driver
+from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection, Shape
+from fibsem_runtime.hal.truth import LamellaTruth, Truth
+
+__all__ = [
+    "AxisLimits",
+    "Beam",
+    "BeamView",
+    "CrossSection",
+    "Driver",
+    "DriverPlugin",
+    "GasInjection",
+    "KinematicChain",
+    "Kinematics",
+    "LamellaTruth",
+    "Manipulator",
+    "Microscope",
+    "Milling",
+    "MillingProgress",
+    "MillingSettings",
+    "MillingState",
+    "RectangleShape",
+    "ScanDirection",
+    "Shape",
+    "Stage",
+    "StageLimits",
+    "Truth",
+    "Vacuum",
+    "available_drivers",
+    "find_driver",
+]
