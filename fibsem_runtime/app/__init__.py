@@ -1,1 +1,1 @@
-"""Placeholder to be written by its owner."""
+"""Composition root: what the commands of the command line do, built from config, drivers, detector and workflow."""

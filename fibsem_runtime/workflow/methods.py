@@ -1,15 +1,18 @@
-"""Load methods: shipped presets by name, people's own by path."""
+"""Load methods: shipped presets by name, people's own by path; and any settings that people write as YAML."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.workflow.settings import MethodSettings
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 
 def shipped_methods() -> list[str]:
@@ -31,16 +34,21 @@ def method_text(name_or_path: str) -> str:
         ) from error
 
 
-def parse_method(text: str, *, origin: str) -> MethodSettings:
-    """Validate the YAML of a method; every problem is one line with its place."""
+def parse_settings(model: type[SettingsT], text: str, *, origin: str) -> SettingsT:
+    """Validate YAML text as ``model``; raise `ConfigError` with one line a problem, each with its place.
+
+    An empty text is an empty mapping: everything at its default.
+    """
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+    if tree is None:
+        tree = {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{origin} must be a mapping with name, milling_angle_deg and steps")
+        raise ConfigError(f"{origin} must be a mapping of names to values, it is a {type(tree).__name__}")
     try:
-        return MethodSettings.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
@@ -48,4 +56,4 @@ def parse_method(text: str, *, origin: str) -> MethodSettings:
 
 def load_method(name_or_path: str) -> MethodSettings:
     """Load and validate a preset by name or a method by path."""
-    return parse_method(method_text(name_or_path), origin=name_or_path)
+    return parse_settings(MethodSettings, method_text(name_or_path), origin=name_or_path)
