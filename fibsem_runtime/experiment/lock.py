@@ -33,11 +33,15 @@ class ExperimentLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise StorageError(f"cannot lock {directory}: {error.strerror}; choose a folder you may write to") from error
+            raise StorageError(
+                f"cannot lock {directory}: {error.strerror}; choose a folder you may write to"
+            ) from error
         try:
             _lock(self._descriptor)
         except OSError as error:
-            holder = os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
+            holder = (
+                os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
+            )
             os.close(self._descriptor)
             raise ExperimentError(
                 f"{directory} is in use by another run (process {holder or 'unknown'}); wait for it or stop it"
@@ -53,6 +57,11 @@ class ExperimentLock:
         except OSError as error:
             self.release()
             raise StorageError(f"cannot write the lock file: {error.strerror}; free some disk space") from error
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the lock was not released yet."""
+        return self._descriptor >= 0
 
     def release(self) -> None:
         """Let others in; safe to call twice."""

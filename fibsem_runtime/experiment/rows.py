@@ -10,16 +10,20 @@ from fibsem_runtime.events import AnyDocument, Correction, Document, ImageRefere
 from fibsem_runtime.experiment.schema import CorrectionRow, DocumentRow, ImageRow
 
 
-def document_row(experiment_id: str, document: Document) -> DocumentRow:
-    """Return the row of a document; raise `DataError` when it would not come back as it is (a NaN for example)."""
+def document_row(experiment_id: str, document: Document) -> tuple[DocumentRow, AnyDocument]:
+    """Return the row of a document and the document as it will be read back.
+
+    Raises `DataError` when the two would differ: a NaN for example, or a kind that is not a document.
+    """
     text = document.model_dump_json()
     kind = str(getattr(document, "kind", type(document).__name__))
-    if _parsed(text) != document:
+    stored = _parsed(text)
+    if stored is None or stored != document:
         raise DataError(
             f"a {kind} document of {document.lamella or 'the run'} cannot be kept: it does not survive being written "
             "and read (an infinite number, or a kind that is not a document); nothing was recorded"
         )
-    return DocumentRow(
+    row = DocumentRow(
         experiment_id=experiment_id,
         sequence=document.sequence,
         run_id=document.run_id,
@@ -30,6 +34,7 @@ def document_row(experiment_id: str, document: Document) -> DocumentRow:
         wall_time=document.wall_time.astimezone(UTC),
         json=text,
     )
+    return row, stored
 
 
 def _parsed(text: str) -> AnyDocument | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import tifffile
 
 from fibsem_runtime.core import Image
 from fibsem_runtime.core.errors import StorageError
+from fibsem_runtime.core.files import replacing
 from fibsem_runtime.imaging.description import describe
 
 _CM_PER_M: Final = 100.0
@@ -28,7 +25,7 @@ def write_image(path: Path, image: Image) -> None:
     Raises `StorageError` when the disk or the folder refuses; nothing is left behind then.
     """
     try:
-        with _replacing(path) as stream:
+        with replacing(path) as stream:
             tifffile.imwrite(
                 stream,
                 image.data,
@@ -43,34 +40,6 @@ def write_image(path: Path, image: Image) -> None:
             f"cannot write the image {path}: {error.strerror or error}; nothing was written, "
             "free space on the disk or correct the folder's permissions, then try again"
         ) from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream whose content becomes ``path`` when the block ends well; remove it when the block fails."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("x+b") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename durable; Windows neither needs nor allows opening a folder."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _resolution_tags(pixel_size_m: float | None) -> dict[str, Any]:
