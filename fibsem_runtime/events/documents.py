@@ -149,12 +149,16 @@ class MillingFinished(Document):
 
 
 class FeatureProposal(Value):
-    """What the detector said about one feature; ``point`` is None when it was not found."""
+    """What the detector said about one feature; ``point`` is None when it was not found.
+
+    ``rivals`` are the places of the same feature on the other instances in the image, those that were not chosen.
+    """
 
     feature: str
     point: PixelPoint | None
     confidence: float
     reason: str = ""
+    rivals: list[PixelPoint] = Field(default_factory=list)
 
 
 class Proposal(Document):

@@ -61,7 +61,7 @@ def _decide(context: Context, proposal: Proposal, frame: Frame | None) -> Decisi
     supervisor, reviewed = _choose_supervisor(context, proposal)
     started_s = context.human_clock.monotonic_s()
 
-    def write(answer: Answer) -> Decision:
+    def write(answer: Answer, *, reviewed: bool) -> Decision:
         return context.record(
             Decision,
             proposal_id=proposal.proposal_id,
@@ -74,9 +74,9 @@ def _decide(context: Context, proposal: Proposal, frame: Frame | None) -> Decisi
         )
 
     try:
-        return write(supervisor.decide(proposal, frame.image if frame else None))
+        return write(supervisor.decide(proposal, frame.image if frame else None), reviewed=reviewed)
     except FibsemError as error:
-        write(Answer(action="reject", reason=str(error)))
+        write(Answer(action="reject", reason=str(error)), reviewed=False)
         raise
 
 
