@@ -79,6 +79,9 @@ class Beam(Protocol):
     def is_on(self) -> bool:
         """Read whether the source delivers a beam."""
 
+    def is_blanked(self) -> bool:
+        """Read whether the beam is kept off the sample."""
+
     def settings(self) -> BeamSettings:
         """Read the state of the beam."""
 
@@ -180,7 +183,12 @@ class Driver(Protocol):
     """What every driver can do as a whole."""
 
     def safe_state(self) -> None:
-        """Stop milling, blank the beams, retract manipulator and gas needle, leave the stage; tries everything."""
+        """Stop milling, blank the beams, retract gas needle and manipulator, leave the stage; safe to call twice.
+
+        In this order, each action on its own (`fibsem_runtime.hal.attempt_all`), whatever state the instrument is in
+        and from any thread; raises `HardwareError` naming what failed after everything was tried. A manipulator that
+        touches or holds the sample stays where it is (safety.md section 2).
+        """
 
     def close(self) -> None:
         """Release the instrument; it stays as it is."""

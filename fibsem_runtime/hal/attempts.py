@@ -1,0 +1,24 @@
+"""Do everything of a list even when parts of it fail: what safe states and restorations need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fibsem_runtime.core.errors import FibsemError
+
+Attempt = tuple[str, Callable[[], object]]
+"""What is done, as it reads after 'could not', and the call that does it."""
+
+
+def attempt_all(attempts: Iterable[Attempt]) -> list[str]:
+    """Make every call in order, each on its own, and return one line for each that failed.
+
+    Catches the errors that the runtime raises on purpose; a driver turns its vendor's into those.
+    """
+    failures: list[str] = []
+    for what, action in attempts:
+        try:
+            action()
+        except FibsemError as error:
+            failures.append(f"could not {what}: {error}")
+    return failures

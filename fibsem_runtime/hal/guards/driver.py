@@ -1,0 +1,66 @@
+"""The driver's safe state, verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from fibsem_runtime.core.errors import HardwareError
+from fibsem_runtime.hal.attempts import Attempt, attempt_all
+from fibsem_runtime.hal.devices import Beam, GasInjection, Manipulator, MillingState
+from fibsem_runtime.hal.guards.milling import GuardedMilling
+from fibsem_runtime.hal.microscope import Microscope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedDriver:
+    """Bring the instrument to its safe state and read back that it is there."""
+
+    microscope: Microscope
+    milling: GuardedMilling
+
+    def safe_state(self) -> None:
+        """Bring about the driver's safe state; raise `HardwareError` naming everything that is not safe afterwards."""
+        failures = attempt_all(
+            [
+                ("bring about the driver's safe state", self.microscope.driver.safe_state),
+                ("confirm that milling is idle", self._confirm_idle),
+                ("confirm that the ion beam is blanked", partial(_confirm_blanked, self.microscope.ion_beam)),
+                ("confirm that the electron beam is blanked", partial(_confirm_blanked, self.microscope.electron_beam)),
+                *self._needle_checks(),
+            ]
+        )
+        if failures:
+            raise HardwareError(
+                f"the instrument is not in its safe state: {'; '.join(failures)}; go to the instrument and look"
+            )
+
+    def close(self) -> None:
+        """Release the instrument; it stays as it is."""
+        self.microscope.driver.close()
+
+    def _confirm_idle(self) -> None:
+        self.milling.forget_drawing()
+        state = self.microscope.milling.state()
+        if state is not MillingState.IDLE:
+            raise HardwareError(f"it is {state.value}")
+
+    def _needle_checks(self) -> list[Attempt]:
+        return [
+            (f"confirm that the {name} is retracted", partial(_confirm_retracted, device))
+            for name, device in (
+                ("gas needle", self.microscope.gas_injection),
+                ("manipulator", self.microscope.manipulator),
+            )
+            if device is not None
+        ]
+
+
+def _confirm_blanked(beam: Beam) -> None:
+    if beam.is_on() and not beam.is_blanked():
+        raise HardwareError("it is not")
+
+
+def _confirm_retracted(device: GasInjection | Manipulator) -> None:
+    if device.is_inserted():
+        raise HardwareError("it is inserted")

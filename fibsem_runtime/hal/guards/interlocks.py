@@ -1,0 +1,52 @@
+"""What the state of one device forbids another (safety.md section 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fibsem_runtime.core.errors import BeamError, InterlockError, VacuumError
+from fibsem_runtime.hal.devices import Beam, MillingState
+from fibsem_runtime.hal.microscope import Microscope
+
+
+@dataclass(frozen=True, slots=True)
+class Interlocks:
+    """Ask the devices of one unguarded microscope before an action; ``action`` reads after 'asked to'."""
+
+    microscope: Microscope
+
+    def refuse_while_milling(self, action: str) -> None:
+        """Raise `InterlockError` while the ion beam mills (I8)."""
+        if self.microscope.milling.state() is MillingState.RUNNING:
+            raise InterlockError(f"asked to {action} while the ion beam mills; wait for it or stop milling first")
+
+    def refuse_unless_idle(self, action: str) -> None:
+        """Raise `InterlockError` while milling runs or is paused, because it would go on at another place (I8)."""
+        state = self.microscope.milling.state()
+        if state is not MillingState.IDLE:
+            raise InterlockError(
+                f"asked to {action} while milling is {state.value}, allowed is idle; finish or stop milling first"
+            )
+
+    def refuse_with_needles(self, action: str) -> None:
+        """Raise `InterlockError` when manipulator or gas needle are in the way (I7)."""
+        for name, device in (
+            ("manipulator", self.microscope.manipulator),
+            ("gas needle", self.microscope.gas_injection),
+        ):
+            if device is not None and device.is_inserted():
+                raise InterlockError(f"asked to {action} while the {name} is inserted; retract the {name} first")
+
+    def require_vacuum(self, action: str) -> None:
+        """Raise `VacuumError` when the instrument can tell that its chamber is not pumped (I15)."""
+        vacuum = self.microscope.vacuum
+        if vacuum is not None and not vacuum.is_pumped():
+            raise VacuumError(f"asked to {action} while the chamber is not at working pressure; pump it first")
+
+    def require_beam(self, beam: Beam, action: str) -> None:
+        """Raise `BeamError` when a beam is off or blanked; nothing is switched on silently (I10)."""
+        name = beam.beam_type.value.lower()
+        if not beam.is_on():
+            raise BeamError(f"asked to {action} while the {name} beam is off; switch it on at the instrument")
+        if beam.is_blanked():
+            raise BeamError(f"asked to {action} while the {name} beam is blanked; unblank it first")
