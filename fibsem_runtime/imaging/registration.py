@@ -25,6 +25,11 @@ _MIN_SIZE_PX: Final = 32
 _LOBE_PX: Final = 5
 _LARGEST_SHIFT_FRACTION: Final = 0.45
 """Of the smaller side; beyond, too little of both images overlaps to be compared."""
+_SCALE_TOLERANCE_RATIO: Final = 1e-3
+_FINE_SIGMA_PX: Final = 1.5
+_COARSE_SIGMA_PX: Final = 16.0
+_EDGE_SIGMA_PX: Final = 1.5
+_ECC_CRITERIA: Final = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +80,13 @@ def register(
     _check_comparable(reference, moving)
     first, second = to_float(reference), to_float(moving)
     search_px = _search_px(first.shape, max_shift_px)
+    factor = _shrink_factor(first.shape)
     fine_1, fine_2 = _intensities(first), _intensities(second)
-    peak = _coarse_peak(fine_1, fine_2, search_px, gates)
-    _check_peak(peak, search_px, gates)
-    dx_px, dy_px = refine_peak(fine_1, fine_2, *_full_resolution(fine_1, fine_2, peak))
+    peak = _coarse_peak(fine_1, fine_2, search_px, factor, gates)
+    _check_peak(peak, gates)
+    dx_px, dy_px = refine_peak(fine_1, fine_2, *_full_resolution(peak, factor))
     score = overlap_score(fine_1, fine_2, dx_px, dy_px)
-    other_dx_px, other_dy_px = _second_method(first, second, search_px, gates)
+    other_dx_px, other_dy_px = _second_method(first, second, search_px, factor, gates)
     disagreement_px = math.hypot(dx_px - other_dx_px, dy_px - other_dy_px)
     if disagreement_px > gates.max_disagreement_px:
         raise AlignmentError(
@@ -90,3 +96,101 @@ def register(
     return Registration(
         dx_px=dx_px, dy_px=dy_px, score=score, rival_ratio=peak.rival_ratio, disagreement_px=disagreement_px
     )
+
+
+def _check_comparable(reference: Image | Pixels, moving: Image | Pixels) -> None:
+    if reference.shape != moving.shape:
+        raise AlignmentError(
+            f"images of {reference.shape} and {moving.shape} (height, width) cannot be registered; "
+            "repeat the reference's acquisition settings"
+        )
+    if min(reference.shape) < _MIN_SIZE_PX:
+        raise AlignmentError(
+            f"an image of {reference.shape} (height, width) is too small to register, needed are {_MIN_SIZE_PX} px "
+            "each way; widen the reduced area"
+        )
+    if isinstance(reference, Image) and isinstance(moving, Image):
+        _check_scale(reference.metadata.pixel_size_m, moving.metadata.pixel_size_m)
+
+
+def _check_scale(first_m: float | None, second_m: float | None) -> None:
+    if first_m is None or second_m is None or abs(first_m - second_m) <= _SCALE_TOLERANCE_RATIO * first_m:
+        return
+    raise AlignmentError(
+        f"images with pixels of {first_m * 1e9:.2f} and {second_m * 1e9:.2f} nm cannot be registered; "
+        "repeat the reference's field width"
+    )
+
+
+def _search_px(shape: tuple[int, ...], max_shift_px: float | None) -> int:
+    largest_px = _LARGEST_SHIFT_FRACTION * min(shape)
+    wanted_px = min(shape) / 4 if max_shift_px is None else max_shift_px
+    return max(2, math.ceil(min(wanted_px, largest_px)))
+
+
+def _intensities(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the band between shot noise and slow brightness, without bright specks."""
+    return clip_outliers(band_pass(values, _FINE_SIGMA_PX, _COARSE_SIGMA_PX))
+
+
+def _shrink_factor(shape: tuple[int, ...]) -> int:
+    return math.ceil(max(shape) / _COARSE_SIZE_PX)
+
+
+def _peak(first: NDArray[np.float32], second: NDArray[np.float32], search_px: int, gates: RegistrationGates) -> Peak:
+    coefficients = correlate(first, second, search_px, search_px)
+    return find_peak(coefficients, rival_level_ratio=gates.max_rival_ratio, lobe_px=_LOBE_PX)
+
+
+def _coarse_peak(
+    first: NDArray[np.float32], second: NDArray[np.float32], search_px: int, factor: int, gates: RegistrationGates
+) -> Peak:
+    """Return the peak of two signals shrunk by ``factor``, in pixels of the shrunk signals."""
+    small_search_px = min(math.ceil(search_px / factor) + 1, int(_LARGEST_SHIFT_FRACTION * min(first.shape) / factor))
+    return _peak(shrink(first, factor), shrink(second, factor), small_search_px, gates)
+
+
+def _check_peak(peak: Peak, gates: RegistrationGates) -> None:
+    """Refuse a peak that is not one clear maximum inside the search."""
+    if peak.score < gates.min_score:
+        raise AlignmentError(
+            f"registration scores {peak.score:.2f}, needed are {gates.min_score:g}: the images do not show the same "
+            "content; check focus, contrast and position"
+        )
+    if peak.is_on_boundary:
+        raise AlignmentError(
+            "registration has its best match on the edge of the search: the shift is larger than allowed; "
+            "move closer to the reference or allow a larger shift"
+        )
+    if peak.rival_ratio > gates.max_rival_ratio:
+        raise AlignmentError(
+            f"registration is ambiguous: a second match reaches {peak.rival_ratio:.2f} of the best, allowed are "
+            f"{gates.max_rival_ratio:g}; the content repeats itself, choose a distinct reference"
+        )
+
+
+def _full_resolution(peak: Peak, factor: int) -> tuple[float, float]:
+    """Return the shift of a peak in pixels of the unshrunk image."""
+    return float(peak.dx_px * factor), float(peak.dy_px * factor)
+
+
+def _second_method(
+    first: NDArray[np.float32], second: NDArray[np.float32], search_px: int, factor: int, gates: RegistrationGates
+) -> tuple[float, float]:
+    """Return the shift found by the strength of edges and ECC, which shares no signal with the first method."""
+    edges_1, edges_2 = (_edges(shrink(values, factor)) for values in (first, second))
+    peak = _coarse_peak(edges_1, edges_2, math.ceil(search_px / factor), 1, gates)
+    warp = np.array([[1.0, 0.0, peak.dx_px], [0.0, 1.0, peak.dy_px]], dtype=np.float32)
+    try:
+        _, found = cv2.findTransformECC(edges_1, edges_2, warp, cv2.MOTION_TRANSLATION, _ECC_CRITERIA)
+    except cv2.error as error:
+        raise AlignmentError(
+            "the edges of the two images cannot be brought together; check focus, contrast and position"
+        ) from error
+    shift_px = np.asarray(found, dtype=np.float64)[:, 2] * factor
+    return float(shift_px[0]), float(shift_px[1])
+
+
+def _edges(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    strength = clip_outliers(gradient_magnitude(values, _EDGE_SIGMA_PX))
+    return strength - smooth(strength, _COARSE_SIGMA_PX)
