@@ -2,6 +2,17 @@
 
 from fibsem_runtime.imaging.cells import Blob, find_cell_near, find_cells
 from fibsem_runtime.imaging.coincidence import Coincidence, measure_coincidence
+from fibsem_runtime.imaging.draw import (
+    Box,
+    Mark,
+    draw_boxes,
+    draw_marks,
+    draw_scale_bar,
+    draw_title,
+    side_by_side,
+    to_png,
+    to_rgb,
+)
 from fibsem_runtime.imaging.focus import (
     Exposure,
     laplacian_score,
@@ -16,11 +27,17 @@ from fibsem_runtime.imaging.tiff import write_image
 
 __all__ = [
     "Blob",
+    "Box",
     "Coincidence",
     "Exposure",
+    "Mark",
     "Registration",
     "RegistrationGates",
     "Slab",
+    "draw_boxes",
+    "draw_marks",
+    "draw_scale_bar",
+    "draw_title",
     "find_cell_near",
     "find_cells",
     "laplacian_score",
@@ -30,6 +47,9 @@ __all__ = [
     "normalised_variance_score",
     "read_image",
     "register",
+    "side_by_side",
     "tenengrad_score",
+    "to_png",
+    "to_rgb",
     "write_image",
 ]
