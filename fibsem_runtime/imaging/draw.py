@@ -141,7 +141,7 @@ def to_png(canvas: Rgb, *, max_width_px: int | None = None) -> bytes:
 
 def _scale(canvas: Rgb) -> float:
     """Return how much larger marks are than on a frame of 1536 px, never too small to read."""
-    return max(0.55, canvas.shape[1] / _REFERENCE_WIDTH_PX)
+    return max(0.55, float(canvas.shape[1]) / _REFERENCE_WIDTH_PX)
 
 
 def _pixel(point: PixelPoint) -> tuple[int, int]:
@@ -179,7 +179,7 @@ def _write(canvas: Rgb, text: str, at_px: tuple[int, int], colour: Colour) -> No
 
 
 def _round_length_m(longest_m: float) -> float:
-    decade_m = math.pow(10.0, math.floor(math.log10(longest_m)))
+    decade_m = math.pow(10, math.floor(math.log10(longest_m)))
     return max(step * decade_m for step in _BAR_STEPS if step * decade_m <= longest_m * (1 + 1e-9))
 
 
