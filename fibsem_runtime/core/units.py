@@ -10,11 +10,11 @@ NM: Final = 1e-9
 NA: Final = 1e-9
 PA: Final = 1e-12
 
-_PREFIXES: Final = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_PREFIXES: Final = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Write ``value`` (SI) with the prefix that keeps one to three digits, for example ``60 pA`` or ``4.6 µm``."""
+    """Write ``value`` (SI) with the prefix that keeps one to three digits, for example ``60 pA``, ``4.6 µm`` or ``30 kV``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     scale, prefix = next(((s, p) for s, p in _PREFIXES if abs(value) >= 0.9995 * s), _PREFIXES[-1])

@@ -143,6 +143,8 @@ class Milling(Protocol):
         """Mill what is drawn for ``duration_s`` of beam time (all of it when None), then pause; call again to go on.
 
         ``skip_s`` leaves out beam time that an earlier, interrupted run has already spent; only with the first call.
+        A run that is cancelled stops and returns the beam time spent, so that it can be recorded; with a token that is
+        cancelled beforehand it raises ``Cancelled`` and mills nothing.
         """
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """Milling: pattern catalogue, stages, dose and time model, and the edge model that aims at a thickness."""
 
+from fibsem_runtime.hal.field import FIELD_ASPECT_RATIO, outside_field
 from fibsem_runtime.milling.dose import (
     CLEANING_TIME_RATIO,
     REMOVAL_RATES_M3_PER_C,
@@ -10,7 +11,6 @@ from fibsem_runtime.milling.dose import (
 )
 from fibsem_runtime.milling.edge import edge_recession_m, lamella_thickness_for, trench_spacing_for
 from fibsem_runtime.milling.estimate import Overheads, TimeEstimate, estimate_time
-from fibsem_runtime.milling.field import FIELD_ASPECT_RATIO, outside_field
 from fibsem_runtime.milling.patterns import (
     FiducialPattern,
     MicroExpansionPattern,

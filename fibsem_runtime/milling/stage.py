@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import StepError
 from fibsem_runtime.core.units import UM
+from fibsem_runtime.hal.field import outside_field
 from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape
 from fibsem_runtime.milling.dose import UM3_PER_NC, Material, beam_time_s, dose_c_per_m3
-from fibsem_runtime.milling.field import outside_field
 from fibsem_runtime.milling.patterns import MicroExpansionPattern, Pattern
 
 RATES_HOLD_FROM_KV = 20.0

@@ -138,7 +138,7 @@ class GuardedMilling:
 
 
 def _check_times(duration_s: float | None, skip_s: float) -> None:
-    if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
-        raise MillingError(f"asked to mill for {duration_s:g} s, it must be above 0 s")
+    if duration_s is not None and not (math.isfinite(duration_s) and duration_s >= 0):
+        raise MillingError(f"asked to mill for {duration_s:g} s, it must be 0 s or more")
     if not (math.isfinite(skip_s) and skip_s >= 0):
         raise MillingError(f"asked to leave out {skip_s:g} s of milling, it must be 0 s or more")
