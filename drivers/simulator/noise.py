@@ -1,0 +1,67 @@
+"""Shot noise of the dose, and the detector's gain and offset."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibsem_runtime.core import ImageSettings, Pixels
+
+ELEMENTARY_CHARGE_C: Final = 1.602176634e-19
+
+_GAIN_AT_MIDDLE: Final = 0.5
+_GAIN_RANGE: Final = 20.0
+_LEVEL_RANGE: Final = 2.0
+
+
+def primary_count(settings: ImageSettings, beam_current_a: float) -> float:
+    """Return the particles that one pixel receives, I t / e, all integrations together (physics.md section 7)."""
+    integrations = settings.line_integration_count * settings.frame_integration_count
+    return beam_current_a * settings.dwell_time_s * integrations / ELEMENTARY_CHARGE_C
+
+
+def add_shot_noise(
+    signal: NDArray[np.float32], *, quantum_count: float, amplifier_noise: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return ``signal`` with the noise of ``quantum_count`` detected quanta a pixel at signal 1.
+
+    Drawn as the square of a normal variate, which has the mean, the variance and the skew of a Poisson number to a few
+    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise`` is added
+    with a normal distribution, in units of signal 1.
+    """
+    noise = rng.standard_normal(signal.shape, dtype=np.float32)
+    root = np.sqrt(np.maximum(signal, 0) * np.float32(quantum_count))
+    root += 0.5 * noise
+    root *= root
+    root -= 0.25
+    root /= np.float32(quantum_count)
+    if amplifier_noise > 0:
+        root += np.float32(amplifier_noise) * rng.standard_normal(signal.shape, dtype=np.float32)
+    return root
+
+
+def digitise(
+    signal: NDArray[np.float32], *, brightness_fraction: float, contrast_fraction: float, bit_depth: int
+) -> Pixels:
+    """Return the gray values of a signal: contrast sets the gain, brightness the level shown as mid gray."""
+    gain = _GAIN_AT_MIDDLE * _GAIN_RANGE ** (2 * contrast_fraction - 1)
+    level = _LEVEL_RANGE * (1 - brightness_fraction)
+    largest = 2**bit_depth - 1
+    values = signal * np.float32(gain * largest)
+    values += np.float32((0.5 - gain * level) * largest + 0.5)
+    np.clip(values, 0, largest, out=values)
+    return values.astype(np.uint8) if bit_depth == 8 else values.astype(np.uint16)
+
+
+def fit_range(signal: NDArray[np.float32], *, margin_fraction: float) -> tuple[float, float]:
+    """Return (brightness, contrast) fractions that spread the signal over the gray values, leaving a margin.
+
+    The darkest and the brightest half percent may be cut. Both fractions stay within 0..1, as on an instrument.
+    """
+    low, high = np.percentile(signal, [0.5, 99.5])
+    gain = (1 - 2 * margin_fraction) / max(float(high - low), 1e-6)
+    contrast = 0.5 + 0.5 * np.log(gain / _GAIN_AT_MIDDLE) / np.log(_GAIN_RANGE)
+    brightness = 1 - (float(low + high) / 2) / _LEVEL_RANGE
+    return float(np.clip(brightness, 0, 1)), float(np.clip(contrast, 0, 1))

@@ -1,0 +1,217 @@
+"""From truth and beam state to image: the interface of the simulator's optics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
+from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
+from drivers.simulator.optics_settings import BeamLook, OpticsSettings
+from drivers.simulator.render import Region, draw, locate, prepare
+from drivers.simulator.sample import Sample
+from drivers.simulator.shading import Look
+from drivers.simulator.texture import noise_volume, octave_weights
+from drivers.simulator.tracing import NOTHING
+from drivers.simulator.view import View
+from fibsem_runtime.core import BeamType, ImagePoint, ImageSettings, Pixels, RelativeArea, SpecimenPosition
+from fibsem_runtime.core.units import NM, UM
+
+__all__ = ["Conditions", "OpticsSettings", "auto_contrast", "first_hit", "render"]
+
+_CONTRAST_STEP: Final = 0.06
+_CONTRAST_WIDTH_PX: Final = 256
+_CONTRAST_MARGIN: Final = 0.06
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """State of the beam and its detector while a frame is scanned.
+
+    ``defocus_m`` is the distance of the focus from the specimen along the beam, ``probe_sigma_m`` the width of the
+    focused probe (one sigma), stigmation is the residual error, 0 for a corrected beam.
+    """
+
+    beam_type: BeamType
+    beam_current_a: float
+    voltage_v: float
+    defocus_m: float
+    stigmation_x: float
+    stigmation_y: float
+    probe_sigma_m: float
+    brightness_fraction: float
+    contrast_fraction: float
+
+
+def render(
+    sample: Sample,
+    view: View,
+    settings: ImageSettings,
+    conditions: Conditions,
+    optics: OpticsSettings,
+    rng: np.random.Generator,
+) -> Pixels:
+    """Scan one frame, (height, width) of the reduced area if one is asked, uint8 or uint16.
+
+    The signal of a reduced area equals that of the full frame there; its noise is drawn anew from ``rng``. Equal
+    arguments and an equal state of ``rng`` give equal bytes.
+    """
+    signal = _noisy_signal(sample, view, settings, conditions, optics, rng)
+    return digitise(
+        signal,
+        brightness_fraction=conditions.brightness_fraction,
+        contrast_fraction=conditions.contrast_fraction,
+        bit_depth=settings.bit_depth,
+    )
+
+
+def auto_contrast(
+    sample: Sample,
+    view: View,
+    settings: ImageSettings,
+    conditions: Conditions,
+    optics: OpticsSettings,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Scan a small frame of the present field and return the (brightness, contrast) fractions that use the range."""
+    small = replace(
+        settings,
+        width_px=_CONTRAST_WIDTH_PX,
+        height_px=max(1, round(_CONTRAST_WIDTH_PX * settings.height_px / settings.width_px)),
+    )
+    signal = _noisy_signal(sample, view, small, conditions, optics, rng)
+    return fit_range(signal, margin_fraction=_CONTRAST_MARGIN)
+
+
+def first_hit(sample: Sample, view: View, point: ImagePoint) -> SpecimenPosition | None:
+    """Return the specimen point that an image point shows, None where the beam meets nothing."""
+    region = Region(
+        left_px=0, top_px=0, width_px=1, height_px=1, full_width_px=1, full_height_px=1, pixel_size_m=1 * NM
+    )
+    there = View(
+        origin=view.origin + point.x_m * view.right + point.y_m * view.up,
+        right=view.right,
+        up=view.up,
+        direction=view.direction,
+    )
+    places, kinds = locate(prepare(sample, there, region))
+    if kinds[0, 0] == NOTHING:
+        return None
+    x_m, y_m, z_m = map(float, places[0, 0])
+    return SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m)
+
+
+def noise_free_signal(
+    sample: Sample, view: View, settings: ImageSettings, conditions: Conditions, optics: OpticsSettings
+) -> NDArray[np.float32]:
+    """Return the signal of a frame before noise and detector, 1 being about film at normal incidence times two."""
+    pixel_m = settings.pixel_size_m
+    covariance = _covariance_px(conditions, optics, pixel_m)
+    escape_px = _escape_m(conditions, optics) / pixel_m if optics.edge_brightening else 0.0
+    left, top, width, height = _area_px(settings)
+    margin = reach_px(covariance) + math.ceil(3 * escape_px) + 2
+    factor = decimation(covariance)
+    start_x, start_y = (left - margin) // factor * factor, (top - margin) // factor * factor
+    region = Region(
+        left_px=start_x,
+        top_px=start_y,
+        width_px=-((start_x - left - width - margin) // factor) * factor,
+        height_px=-((start_y - top - height - margin) // factor) * factor,
+        full_width_px=settings.width_px,
+        full_height_px=settings.height_px,
+        pixel_size_m=pixel_m,
+    )
+    look = _look(conditions.beam_type, optics, pixel_m)
+    signal, sky = draw(prepare(sample, view, region), look, contrast_step=_CONTRAST_STEP)
+    if optics.edge_brightening:
+        signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
+    signal = blur(signal, covariance)
+    return signal[top - start_y : top - start_y + height, left - start_x : left - start_x + width]
+
+
+def _noisy_signal(
+    sample: Sample,
+    view: View,
+    settings: ImageSettings,
+    conditions: Conditions,
+    optics: OpticsSettings,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    signal = noise_free_signal(sample, view, settings, conditions, optics)
+    if not optics.noise:
+        return signal
+    detected_fraction = _beam_look(conditions.beam_type, optics).detected_fraction
+    return add_shot_noise(
+        signal,
+        quantum_count=detected_fraction * primary_count(settings, conditions.beam_current_a),
+        amplifier_noise=optics.amplifier_noise,
+        rng=rng,
+    )
+
+
+def _area_px(settings: ImageSettings) -> tuple[int, int, int, int]:
+    area = settings.reduced_area or RelativeArea(left_fraction=0, top_fraction=0, width_fraction=1, height_fraction=1)
+    return area.to_pixels(settings.width_px, settings.height_px)
+
+
+def _edges(sky: NDArray[np.float32], escape_px: float) -> NDArray[np.float32]:
+    """Return how much more open a point is than its surroundings within the escape length: bright rims of trenches."""
+    sigma = max(escape_px, 0.3)
+    size = 2 * math.ceil(3 * sigma) + 1
+    around = cv2.GaussianBlur(sky, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.maximum(sky - around, 0)
+
+
+def _escape_m(conditions: Conditions, optics: OpticsSettings) -> float:
+    """Return the distance from an edge over which it is bright.
+
+    Electrons: a third (assumed) of the range in ice, 0.0276 A E^1.67 / (Z^0.89 rho) um with E in keV, A 14.3, Z 7.2 and
+    rho 0.93 g/cm3 (Kanaya and Okayama 1972, J. Phys. D 5, 43): 80 nm at 2 kV. Ions: the setting.
+    """
+    if conditions.beam_type is BeamType.ION:
+        return optics.ion_escape_nm * NM
+    energy_kev = conditions.voltage_v / 1000
+    return 0.0276 * 14.3 * energy_kev**1.67 / (7.2**0.89 * 0.93) / 3 * UM
+
+
+def _covariance_px(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> NDArray[np.float64]:
+    is_ion = conditions.beam_type is BeamType.ION
+    angle_rad = (optics.ion_convergence_mrad if is_ion else optics.electron_convergence_mrad) * 1e-3
+    spread = 0.5 * angle_rad / pixel_m if optics.defocus else 0.0
+    astigmatism_m = optics.stigmation_um * UM
+    return probe_covariance_px(
+        probe_px=conditions.probe_sigma_m / pixel_m if optics.probe else 0.0,
+        defocus_px=spread * conditions.defocus_m,
+        astigmatism_x_px=spread * astigmatism_m * conditions.stigmation_x,
+        astigmatism_y_px=spread * astigmatism_m * conditions.stigmation_y,
+    )
+
+
+def _beam_look(beam_type: BeamType, optics: OpticsSettings) -> BeamLook:
+    return optics.ion if beam_type is BeamType.ION else optics.electron
+
+
+def _look(beam_type: BeamType, optics: OpticsSettings, pixel_m: float) -> Look:
+    beam = _beam_look(beam_type, optics)
+    yields = [0.0, beam.film_yield, beam.ice_yield, beam.cell_yield, beam.bar_yield, beam.coating_yield]
+    wavelengths_m = tuple(w * UM for w in optics.texture_wavelengths_um)
+    return Look(
+        yields=np.array(yields, np.float32),
+        milled_fraction=beam.milled_fraction,
+        underside_fraction=optics.underside_fraction,
+        grazing_ratio=beam.grazing_ratio,
+        shadow_depth_m=optics.shadow_depth_um * UM,
+        shadow_floor_fraction=optics.shadow_floor_fraction,
+        background=optics.background,
+        texture_fraction=beam.texture_fraction if optics.texture else 0.0,
+        curtain_fraction=optics.curtain_fraction if optics.curtains else 0.0,
+        curtain_width_m=optics.curtain_width_um * UM,
+        wavelengths_m=np.array(wavelengths_m),
+        weights=octave_weights(wavelengths_m, pixel_m, optics.texture_exponent if optics.texture else 0.0),
+        volume=noise_volume(),
+    )

@@ -1,0 +1,77 @@
+"""Coefficients of the image formation, each with its source and, where it is an effect, its switch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BeamLook(BaseModel):
+    """How one beam sees materials and slopes; signals are relative to film at normal incidence, all assumed.
+
+    The secant law and edge brightening are physics.md section 7; a trench floor at about a quarter of the surface is
+    fibsem-os' scene (#749, same section).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    film_yield: float = Field(gt=0)
+    ice_yield: float = Field(gt=0)
+    cell_yield: float = Field(gt=0)
+    bar_yield: float = Field(gt=0)
+    coating_yield: float = Field(gt=0)
+    milled_fraction: float = Field(gt=0)
+    grazing_ratio: float = Field(gt=1)
+    texture_fraction: float = Field(ge=0)
+    edge_gain: float = Field(ge=0)
+    detected_fraction: float = Field(gt=0, description="quanta detected per primary particle at signal 1")
+
+
+class OpticsSettings(BaseModel):
+    """What turns the truth into an image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    noise: bool = True
+    texture: bool = True
+    probe: bool = True
+    defocus: bool = True
+    edge_brightening: bool = True
+    curtains: bool = True
+
+    electron: BeamLook = BeamLook(
+        film_yield=0.42,
+        ice_yield=0.55,
+        cell_yield=0.62,
+        bar_yield=0.95,
+        coating_yield=0.75,
+        milled_fraction=0.75,
+        grazing_ratio=4.0,
+        texture_fraction=0.16,
+        edge_gain=0.9,
+        detected_fraction=0.08,
+    )
+    ion: BeamLook = BeamLook(
+        film_yield=0.26,
+        ice_yield=0.30,
+        cell_yield=0.30,
+        bar_yield=0.40,
+        coating_yield=0.36,
+        milled_fraction=0.6,
+        grazing_ratio=4.5,
+        texture_fraction=0.24,
+        edge_gain=0.6,
+        detected_fraction=0.15,
+    )
+    underside_fraction: float = Field(0.35, ge=0, description="signal of a lower surface; assumed")
+    background: float = Field(0.02, ge=0, description="signal where nothing is hit; assumed")
+    shadow_depth_um: float = Field(3.0, gt=0, description="depth at which a trench is dark; assumed")
+    shadow_floor_fraction: float = Field(0.10, ge=0, le=1, description="signal left at great depth; assumed")
+    texture_wavelengths_um: tuple[float, ...] = (8.0, 2.0, 0.5, 0.125, 0.03)
+    texture_exponent: float = Field(0.3, ge=0, description="roughness falls with wavelength to this power; assumed")
+    curtain_fraction: float = Field(0.10, ge=0, description="streaks on milled faces; assumed")
+    curtain_width_um: float = Field(0.4, gt=0, description="width of a streak; assumed")
+    ion_escape_nm: float = Field(40.0, gt=0, description="edge width in the ion image, range of 30 keV Ga; assumed")
+    amplifier_noise: float = Field(0.01, ge=0, description="noise of the detector at no signal; assumed")
+    electron_convergence_mrad: float = Field(3.0, gt=0, description="half angle; assumed, typical of a cryo SEM")
+    ion_convergence_mrad: float = Field(1.0, gt=0, description="half angle; assumed")
+    stigmation_um: float = Field(20.0, gt=0, description="focus difference of a stigmation of 1; assumed")

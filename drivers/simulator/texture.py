@@ -1,0 +1,61 @@
+"""Roughness that is fixed to the sample: the same from both beams and at every magnification."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_SIDE: Final = 64
+_MASK: Final = _SIDE - 1
+_SEED: Final = 0x5EC
+
+
+@cache
+def noise_volume() -> NDArray[np.float32]:
+    """Return the periodic volume of random values in -1..1 that all octaves read; a constant of the program."""
+    values = np.random.default_rng(_SEED).random((_SIDE, _SIDE, _SIDE), dtype=np.float32)
+    return 2.0 * values - 1.0
+
+
+def octave_weights(wavelengths_m: tuple[float, ...], pixel_size_m: float, exponent: float) -> NDArray[np.float32]:
+    """Return the weight of each octave; what is finer than about two pixels fades out, so that it does not alias.
+
+    Weights follow ``wavelength ** exponent``, relative to the coarsest.
+    """
+    wavelengths = np.asarray(wavelengths_m)
+    resolved = np.clip((wavelengths / pixel_size_m - 2.0) / 2.0, 0.0, 1.0)
+    weights = (wavelengths / wavelengths.max()) ** exponent * resolved
+    return np.asarray(weights, np.float32)
+
+
+@njit(cache=True, nogil=True)
+def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
+    """Return value noise at a point counted in lattice cells; smooth, of mean 0, repeating after 64 cells."""
+    xf, yf, zf = np.floor(x), np.floor(y), np.floor(z)
+    i, j, k = int(xf) & _MASK, int(yf) & _MASK, int(zf) & _MASK
+    i1, j1, k1 = (i + 1) & _MASK, (j + 1) & _MASK, (k + 1) & _MASK
+    fx, fy, fz = np.float32(x - xf), np.float32(y - yf), np.float32(z - zf)
+    fx = fx * fx * (np.float32(3.0) - np.float32(2.0) * fx)
+    fy = fy * fy * (np.float32(3.0) - np.float32(2.0) * fy)
+    fz = fz * fz * (np.float32(3.0) - np.float32(2.0) * fz)
+    a = volume[k, j, i] + fx * (volume[k, j, i1] - volume[k, j, i])
+    b = volume[k, j1, i] + fx * (volume[k, j1, i1] - volume[k, j1, i])
+    c = volume[k1, j, i] + fx * (volume[k1, j, i1] - volume[k1, j, i])
+    d = volume[k1, j1, i] + fx * (volume[k1, j1, i1] - volume[k1, j1, i])
+    low = a + fy * (b - a)
+    return low + fz * (c + fy * (d - c) - low)
+
+
+@njit(cache=True, nogil=True)
+def roughness(volume: Any, wavelengths_m: Any, weights: Any, x: float, y: float, z: float) -> float:
+    """Return the sum of the octaves at a specimen point in metres."""
+    total = 0.0
+    for octave in range(weights.shape[0]):
+        if weights[octave] > 0.0:
+            q = 1.0 / wavelengths_m[octave]
+            total += weights[octave] * smooth_noise(volume, x * q + 17.3 * octave, y * q, z * q)
+    return total
