@@ -252,7 +252,7 @@ def main() -> None:
     """Run the command line; errors print one line a problem and end with the exit code of their family."""
     try:
         app()
-    except Exception as error:  # the process boundary
+    except Exception as error:  # noqa: BLE001 - the process boundary
         sys.exit(_report(error))
 
 
@@ -264,5 +264,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, FibsemError):
         sys.stderr.write(f"error {error.number}: {error}\n")
         return error.exit_code
-    sys.stderr.write(f"unexpected {type(error).__name__}: {error}\nRun again with --traceback and report what it prints.\n")
+    sys.stderr.write(
+        f"unexpected {type(error).__name__}: {error}\nRun again with --traceback and report what it prints.\n"
+    )
     return 1

@@ -47,7 +47,9 @@ def check(config: RuntimeConfig, *, connect: bool) -> CheckResult:
     detector = open_configured_detector(config)
     if connect:
         with open_instrument(config, state_directory=None) as instrument:
-            check_before_run(instrument.microscope, method, Path(config.experiments_folder), lamella_count=config.lamellae)
+            check_before_run(
+                instrument.microscope, method, Path(config.experiments_folder), lamella_count=config.lamellae
+            )
     estimates = [(stage, estimate_time([stage])) for stage in milling_stages(method)]
     return CheckResult(
         method=method.name,

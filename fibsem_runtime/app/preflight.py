@@ -74,6 +74,6 @@ def _check_disk(directory: Path, lamella_count: int) -> None:
     needed_bytes = BYTES_PER_LAMELLA * lamella_count
     if free_bytes < needed_bytes:
         raise StorageError(
-            f"{existing} has {free_bytes / 1e9:.1f} GB free, {lamella_count} lamellae need {needed_bytes / 1e9:.1f} GB; "
-            "free disk space or choose another --experiment folder"
+            f"{existing} has {free_bytes / 1e9:.1f} GB free, {lamella_count} lamellae need "
+            f"{needed_bytes / 1e9:.1f} GB; free disk space or choose another --experiment folder"
         )

@@ -8,14 +8,12 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from fibsem_runtime.core.units import NM
-from fibsem_runtime.events import AnyDocument, Correction, CorrectionClass, StepFinished, StepStarted, TargetSet
+from fibsem_runtime.corrections import CHANGED
+from fibsem_runtime.events import AnyDocument, Correction, StepFinished, StepStarted, TargetSet
 from fibsem_runtime.experiment import Experiment
 from fibsem_runtime.hal.truth import Truth
 
 RESULT_FILE: Final = "result.json"
-
-CHANGED: Final[frozenset[CorrectionClass]] = frozenset({"adjusted", "corrected", "wrong_instance", "missed", "spurious"})
-"""Classes in which a person changed what was proposed; these are counted as corrections."""
 
 
 class Result(BaseModel):

@@ -106,9 +106,7 @@ def run(request: RunRequest, *, cancel: CancelToken, progress: Progress | None =
 
 
 def _run(context: Context, config: RuntimeConfig, *, resumed: bool, progress: Progress | None) -> FibsemError | None:
-    identity = RunIdentity(
-        driver=config.driver.name, seed=config.seed, software_version=__version__, resumed=resumed
-    )
+    identity = RunIdentity(driver=config.driver.name, seed=config.seed, software_version=__version__, resumed=resumed)
     try:
         run_method(context, identity, progress=progress)
     except FibsemError as error:
@@ -167,8 +165,8 @@ def _resume_config(request: RunRequest) -> tuple[RuntimeConfig, Path]:
         before, now = getattr(config, name), getattr(asked, name)
         if before != now:
             raise ConfigError(
-                f"the experiment {directory} was started with {name} {before}, now {now} is asked for; leave the option "
-                "out to resume, or start a new experiment"
+                f"the experiment {directory} was started with {name} {before}, now {now} is asked for; leave the "
+                "option out to resume, or start a new experiment"
             )
     return asked, directory
 

@@ -79,7 +79,9 @@ def check_table(result: CheckResult) -> str:
         )
         for stage in result.stages
     ]
-    table = _table(("stage", "current", "beam time", "with overhead"), rows, title=f"{result.method} on {result.driver}")
+    table = _table(
+        ("stage", "current", "beam time", "with overhead"), rows, title=f"{result.method} on {result.driver}"
+    )
     total = f"{result.lamella_count} lamellae: about {format_duration(result.total_s)} of milling"
     return f"{table}\n{total}\nmodel {result.model} on {result.provider}; the configuration is fit to run"
 

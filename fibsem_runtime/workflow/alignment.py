@@ -36,7 +36,9 @@ def align_to_reference(
     `AlignmentError` when a registration is refused, a shift is larger than allowed or the residual stays too large.
     """
     if not context.options.use_alignment:
-        context.check("C2", measured=None, threshold=settings.tolerance_m, unit="m", passed=False, message="switched off")
+        context.check(
+            "C2", measured=None, threshold=settings.tolerance_m, unit="m", passed=False, message="switched off"
+        )
         return None
     residual_m = math.inf
     for _ in range(settings.max_passes):

@@ -46,9 +46,7 @@ def _mill_stage(context: Context, stage: MillingStage, target: ImagePoint, track
     return total_s - spent.milled_s
 
 
-def _spend(
-    context: Context, stage: MillingStage, tracking: Tracking | None, *, from_s: float, total_s: float
-) -> None:
+def _spend(context: Context, stage: MillingStage, tracking: Tracking | None, *, from_s: float, total_s: float) -> None:
     """Mill from ``from_s`` to the end, re-aligning between intervals when the strategy asks for it."""
     interval_s = stage.realign_interval_s or total_s
     done_s, skip_s = from_s, from_s

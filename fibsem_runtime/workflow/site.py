@@ -32,16 +32,14 @@ def find_site(context: Context) -> LamellaAdded:
 
 def find_target(context: Context) -> Target:
     """Return the last decided target; raise `ExperimentError` when none was set."""
-    found = [d for d in context.experiment.documents(kind="target_set", lamella=context.lamella)]
+    found = context.experiment.documents(kind="target_set", lamella=context.lamella)
     if not found or not isinstance(found[-1], TargetSet):
         raise ExperimentError(f"lamella {context.lamella} has no target; run the step that chooses it first")
     image = context.experiment.load_image(found[-1].image)
     stage_position, beam = image.metadata.stage_position, image.metadata.beam
     if stage_position is None or beam is None:
         raise ExperimentError(f"the target image {found[-1].image.path} does not say where it was taken")
-    return Target(
-        image=image, offset=image.to_metres(found[-1].point), stage_position=stage_position, shift=beam.shift
-    )
+    return Target(image=image, offset=image.to_metres(found[-1].point), stage_position=stage_position, shift=beam.shift)
 
 
 def find_reference(context: Context) -> Image:

@@ -50,7 +50,9 @@ class TerminalSupervisor:
         if proposal.image is not None:
             self._write(f"  image: {proposal.image.path}")
         for item in proposal.features:
-            place = f"x {item.point.x_px:.1f}  y {item.point.y_px:.1f} px" if item.point else f"not found: {item.reason}"
+            place = (
+                f"x {item.point.x_px:.1f}  y {item.point.y_px:.1f} px" if item.point else f"not found: {item.reason}"
+            )
             self._write(f"  {item.feature}: {place} (confidence {item.confidence:.2f})")
         self._write(f"  {HELP}")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import defaultdict
@@ -16,10 +18,8 @@ from fibsem_runtime.experiment import Experiment
 
 
 def kill_when_documents_reach(experiment: Path, count: int, *extra: str) -> bool:
-    """Start a run and kill it without warning once its database holds ``count`` documents; False when it ended first."""
-    with subprocess.Popen(
-        command(experiment, *extra), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    """Start a run, kill it without warning once its database holds ``count`` documents; False when it ended first."""
+    with subprocess.Popen(command(experiment, *extra), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             if count_documents(experiment) >= count:
                 process.send_signal(signal.SIGKILL)
@@ -31,8 +31,6 @@ def kill_when_documents_reach(experiment: Path, count: int, *extra: str) -> bool
 
 def count_documents(experiment: Path) -> int:
     """Count what is on disk, from outside, while the run goes on."""
-    import sqlite3
-
     database = experiment / "experiment.sqlite"
     if not database.exists():
         return 0
@@ -69,5 +67,5 @@ def assert_no_beam_time_twice(path: Path) -> None:
             intervals[document.lamella, document.step, document.stage].append(document)
     assert intervals
     for started in intervals.values():
-        for earlier, later in zip(started, started[1:], strict=False):
+        for earlier, later in itertools.pairwise(started):
             assert later.from_s >= earlier.until_s - 1e-6

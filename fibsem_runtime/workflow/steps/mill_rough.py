@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fibsem_runtime.core import BeamType
+from fibsem_runtime.core.units import UM
 from fibsem_runtime.workflow.context import Context
 from fibsem_runtime.workflow.mill import mill_stages
 from fibsem_runtime.workflow.settings import MillRoughSettings
-from fibsem_runtime.workflow.steps.lamella import track_fiducial, verify_lamella
 from fibsem_runtime.workflow.site import return_to_target
-from fibsem_runtime.core.units import UM
+from fibsem_runtime.workflow.steps.lamella import track_fiducial, verify_lamella
 
 
 def run(context: Context, settings: MillRoughSettings) -> dict[str, float]:
