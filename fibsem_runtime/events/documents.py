@@ -5,10 +5,9 @@ All numbers are SI with the unit in the name; points and positions are the types
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from fibsem_runtime.core import BeamType, ImagePoint, PixelPoint, StagePosition
 
@@ -26,7 +25,7 @@ class Document(Value):
     run_id: str
     sequence: int = 0
     monotonic_s: float
-    wall_time: datetime
+    wall_time: AwareDatetime
     lamella: str = ""
     step: str = ""
 

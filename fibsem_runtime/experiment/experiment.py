@@ -110,7 +110,11 @@ class Experiment:
         """Write an image file under a new name like ``name`` and register it; nothing is ever overwritten."""
         self._require_writing()
         reference = images.write_new_image(self._directory, image, name)
-        self._database.add([image_row(self._id, reference, image)], f"the image {reference.path}")
+        try:
+            self._database.add([image_row(self._id, reference, image)], f"the image {reference.path}")
+        except StorageError:
+            (self._directory / reference.path).unlink(missing_ok=True)
+            raise
         return reference
 
     def load_image(self, reference: ImageReference) -> Image:

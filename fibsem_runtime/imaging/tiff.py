@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,22 +25,30 @@ def write_image(path: Path, image: Image) -> None:
     leaves the old file or the new one. Pixels per centimetre go into the resolution tags (Fiji shows them as µm).
     Raises `StorageError` when the disk or the folder refuses; nothing is left behind then.
     """
+    content = _encode(image)
     try:
         with replacing(path) as stream:
-            tifffile.imwrite(
-                stream,
-                image.data,
-                photometric="minisblack",
-                description=describe(image),
-                metadata=None,
-                software="fibsem-runtime",
-                **_resolution_tags(image.metadata.pixel_size_m),
-            )
+            stream.write(content)
     except OSError as error:
         raise StorageError(
             f"cannot write the image {path}: {error.strerror or error}; nothing was written, "
             "free space on the disk or correct the folder's permissions, then try again"
         ) from error
+
+
+def _encode(image: Image) -> bytes:
+    """Return the file's content; tifffile writing to a file itself does not notice when the disk gets full."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        image.data,
+        photometric="minisblack",
+        description=describe(image),
+        metadata=None,
+        software="fibsem-runtime",
+        **_resolution_tags(image.metadata.pixel_size_m),
+    )
+    return buffer.getvalue()
 
 
 def _resolution_tags(pixel_size_m: float | None) -> dict[str, Any]:
