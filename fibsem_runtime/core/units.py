@@ -14,7 +14,7 @@ _PREFIXES: Final = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Write ``value`` (SI) with the prefix that keeps one to three digits, for example ``60 pA``, ``4.6 µm`` or ``30 kV``."""
+    """Write ``value`` (SI) with the prefix that keeps one to three digits: ``60 pA``, ``4.6 µm``, ``30 kV``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     scale, prefix = next(((s, p) for s, p in _PREFIXES if abs(value) >= 0.9995 * s), _PREFIXES[-1])

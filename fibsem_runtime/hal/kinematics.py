@@ -222,10 +222,11 @@ class Kinematics:
 def nearest_turn(r_rad: float, here_rad: float) -> float:
     """Return ``r_rad`` plus the whole turns that make the rotation from ``here_rad`` the shortest.
 
-    About half a turn (5°, read-back noise included) the sense of ``r_rad`` itself is kept, so that going there and back
-    does not wind up.
+    Two ways that are equally long within read-back noise (5° about half a turn) are decided in favour of fewer whole
+    turns, so that going there and back does not wind up.
     """
-    way_rad = r_rad - here_rad
-    if abs(way_rad) <= math.pi + _HALF_TURN_TOLERANCE_RAD:
-        return r_rad
-    return here_rad + math.remainder(way_rad, math.tau)
+    nearest = round((here_rad - r_rad) / math.tau)
+    ways_rad = {turns: abs(r_rad + turns * math.tau - here_rad) for turns in (nearest - 1, nearest, nearest + 1)}
+    shortest_rad = min(ways_rad.values())
+    turns = min((t for t in ways_rad if ways_rad[t] <= shortest_rad + 2 * _HALF_TURN_TOLERANCE_RAD), key=abs)
+    return r_rad + turns * math.tau

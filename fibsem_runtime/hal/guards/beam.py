@@ -137,8 +137,9 @@ class GuardedBeam:
         return found_rad
 
     def set_blanked(self, *, blanked: bool) -> bool:
-        """Blank or unblank; raise `RefusedSettingError` when the instrument reads back the opposite."""
-        self.interlocks.refuse_while_milling(f"blank or unblank the {self._name} beam")
+        """Blank, at any time, or unblank; raise `RefusedSettingError` when the instrument reads back the opposite."""
+        if not blanked:
+            self.interlocks.refuse_while_milling(f"unblank the {self._name} beam")
         self.beam.set_blanked(blanked=blanked)
         if self.beam.is_blanked() is not blanked:
             raise RefusedSettingError(

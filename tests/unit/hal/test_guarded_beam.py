@@ -30,6 +30,7 @@ SETTERS: list[tuple[str, Callable[[Beam], object]]] = [
     ("scan_rotation_rad", lambda beam: beam.set_scan_rotation(math.pi)),
     ("blanked", lambda beam: beam.set_blanked(blanked=True)),
 ]
+REFUSED_WHILE_MILLING = [*SETTERS[:-1], ("blanked", lambda beam: beam.set_blanked(blanked=False))]
 
 
 @pytest.mark.parametrize(("name", "set_it"), SETTERS)
@@ -42,7 +43,7 @@ def test_a_setting_that_does_not_read_back_is_an_error(
         set_it(guarded.ion_beam)
 
 
-@pytest.mark.parametrize(("name", "set_it"), SETTERS)
+@pytest.mark.parametrize(("name", "set_it"), REFUSED_WHILE_MILLING)
 def test_nothing_is_set_while_the_ion_beam_mills(
     fake: FakeInstrument, guarded: Microscope, name: str, set_it: Callable[[Beam], object]
 ) -> None:
@@ -50,6 +51,12 @@ def test_nothing_is_set_while_the_ion_beam_mills(
     with pytest.raises(InterlockError, match="while the ion beam mills"):
         set_it(guarded.ion_beam)
     assert fake.ion.calls == []
+
+
+def test_blanking_is_allowed_even_while_the_ion_beam_mills(fake: FakeInstrument, guarded: Microscope) -> None:
+    fake.milling.now = MillingState.RUNNING
+    assert guarded.electron_beam.set_blanked(blanked=True)
+    assert fake.electron.blanked
 
 
 @pytest.mark.parametrize("asked", [0.0, -1.0, math.nan, math.inf])
