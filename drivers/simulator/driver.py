@@ -1,0 +1,108 @@
+"""Open the simulator and bundle its devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from drivers.simulator.beams import INSTRUMENT, SimulatedBeam
+from drivers.simulator.machine import Machine
+from drivers.simulator.milling_engine import MillingEngine
+from drivers.simulator.settings import SimulatorSettings
+from drivers.simulator.stage import SimulatedStage
+from drivers.simulator.truth import SimulatorTruth
+from fibsem_runtime.core import BeamType
+from fibsem_runtime.core.clock import Clock
+from fibsem_runtime.core.errors import ConfigError, HardwareError
+from fibsem_runtime.hal.attempts import attempt_all
+from fibsem_runtime.hal.microscope import Microscope
+
+_NEEDED_PACKAGES = ("cv2", "numba")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorDriver:
+    """The instrument as a whole; there is nothing to retract."""
+
+    machine: Machine
+    engine: MillingEngine
+    beams: tuple[SimulatedBeam, SimulatedBeam]
+
+    def safe_state(self) -> None:
+        """Stop milling and blank both beams; the stage stays. Safe to call twice and on a closed simulator.
+
+        Raises `HardwareError` naming what failed after everything was tried.
+        """
+        electron, ion = self.beams
+        failures = attempt_all(
+            [
+                ("stop milling", self.engine.stop),
+                ("blank the electron beam", lambda: electron.set_blanked(blanked=True)),
+                ("blank the ion beam", lambda: ion.set_blanked(blanked=True)),
+            ]
+        )
+        if failures:
+            raise HardwareError("; ".join(failures))
+
+    def close(self) -> None:
+        """Release the simulator; its state stays on the disk."""
+        if self.machine.is_open:
+            self.machine.save()
+            self.machine.is_open = False
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorPlugin:
+    """What the entry point ``simulator`` names."""
+
+    _machines: WeakKeyDictionary[Clock, Machine] = field(default_factory=WeakKeyDictionary)
+
+    @property
+    def settings_model(self) -> type[SimulatorSettings]:
+        """Return the model of the simulator's section of ``config.yaml``."""
+        return SimulatorSettings
+
+    def open(self, settings: SimulatorSettings, *, seed: int, state_directory: Path | None) -> Microscope:
+        """Switch the simulated instrument on, or go on with the one in ``state_directory``.
+
+        Milling that a dead client had ordered is finished first, as an instrument would, and its drawing cleared.
+        Raises `ExperimentError` when the folder belongs to another seed or other settings.
+        """
+        if seed < 0:
+            raise ConfigError(f"a seed is 0 or more, got {seed}")
+        machine = Machine(settings, seed=seed, state_directory=state_directory)
+        engine = MillingEngine(machine)
+        engine.finish_order()
+        engine.stop()
+        machine.save()
+        electron = SimulatedBeam(machine=machine, beam_type=BeamType.ELECTRON)
+        ion = SimulatedBeam(machine=machine, beam_type=BeamType.ION)
+        self._machines[machine.clock] = machine
+        return Microscope(
+            info=INSTRUMENT,
+            chain=machine.chain,
+            clock=machine.clock,
+            driver=SimulatorDriver(machine=machine, engine=engine, beams=(electron, ion)),
+            stage=SimulatedStage(machine=machine),
+            electron_beam=electron,
+            ion_beam=ion,
+            milling=engine,
+        )
+
+    def truth(self, microscope: Microscope) -> SimulatorTruth | None:
+        """Return the truth of a microscope that this plug-in opened, guarded or not; None for any other."""
+        # Guards replace the devices of the bundle but never its clock.
+        machine = self._machines.get(microscope.clock)
+        return SimulatorTruth(machine=machine) if machine is not None else None
+
+    def diagnose(self) -> list[str]:
+        """Return the packages that the simulator needs and this computer lacks."""
+        return [
+            f"the package {name} is missing; reinstall fibsem-runtime" for name in _NEEDED_PACKAGES if not _has(name)
+        ]
+
+
+def _has(package: str) -> bool:
+    return find_spec(package) is not None

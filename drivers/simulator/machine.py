@@ -1,0 +1,189 @@
+"""The simulated instrument as a whole: clock, state, sample and what the beams see of it.
+
+The devices are thin and share one machine. It alone knows the truth; what devices report are encoders and settings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivers.simulator.disturbances import Disturbances
+from drivers.simulator.projection import Errors, column_rays, to_specimen
+from drivers.simulator.sample import Sample
+from drivers.simulator.scene import build_sample
+from drivers.simulator.settings import ColumnSettings, SimulatorSettings
+from drivers.simulator.state import (
+    FORMAT,
+    BeamState,
+    CutFile,
+    FrameRecord,
+    MachineState,
+    SavedMachine,
+    StageState,
+    StateDirectory,
+)
+from drivers.simulator.view import View
+from fibsem_runtime.core import BeamSettings, BeamType, ImagePoint, SimulatedClock, StagePosition
+from fibsem_runtime.core.errors import ConnectionLostError, ExperimentError, InterlockError
+from fibsem_runtime.hal.devices import MillingState
+
+_NO_SHIFT = ImagePoint(0.0, 0.0)
+
+INITIAL_HFW_M = 150e-6
+"""Field width before the first frame, that of `ImageSettings`."""
+
+
+class Machine:
+    """One simulated instrument, alone or continued from a folder."""
+
+    def __init__(self, settings: SimulatorSettings, *, seed: int, state_directory: Path | None) -> None:
+        """Build the sample from settings and seed and take up the state in ``state_directory`` if there is one.
+
+        Raises `ExperimentError` when the folder holds an instrument of another seed or other settings.
+        """
+        self.settings = settings
+        self.seed = seed
+        self.chain = settings.geometry.chain()
+        self.disturbances = Disturbances(settings=settings.disturbances, seed=seed)
+        self.milling_state = MillingState.IDLE
+        self.is_open = True
+        self.frames: dict[str, FrameRecord] = {}
+        self.sample: Sample = build_sample(settings.scene, seed=seed)
+        self._directory = StateDirectory(path=state_directory) if state_directory is not None else None
+        saved = self._load()
+        self.state = saved if saved is not None else initial_state(settings)
+        self.clock = SimulatedClock(settings.starts_at, elapsed_s=self.state.elapsed_s)
+
+    def _load(self) -> MachineState | None:
+        saved = self._directory.load() if self._directory is not None else None
+        if saved is None or self._directory is None:
+            return None
+        if saved.seed != self.seed:
+            raise ExperimentError(
+                f"{self._directory.path} holds a simulated instrument of seed {saved.seed}, asked was {self.seed}; "
+                "continue with its seed or use another folder"
+            )
+        if saved.settings != self._settings_document():
+            raise ExperimentError(
+                f"{self._directory.path} holds a simulated instrument with other settings; continue with the "
+                "configuration it was started with or use another folder"
+            )
+        for file in saved.machine.cut_files:
+            self.sample.cuts.extend(self._directory.load_cuts(file))
+        self.frames = self._directory.load_frames()
+        return saved.machine
+
+    def _settings_document(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.settings.model_dump(mode="json")
+        return document
+
+    def begin(self, action: str, *, while_paused: bool = False) -> None:
+        """Refuse an action on a closed instrument, while milling and, unless ``while_paused``, in a pause of it."""
+        if not self.is_open:
+            raise ConnectionLostError(f"{action} was asked of a simulator that is closed; open it again")
+        if self.milling_state is MillingState.RUNNING:
+            raise InterlockError(f"{action} is refused while the ion beam is milling; stop milling first")
+        if self.milling_state is MillingState.PAUSED and not while_paused:
+            raise InterlockError(f"{action} is refused while a milling pattern is paused; finish or stop it first")
+
+    def spend(self, duration_s: float) -> None:
+        """Let simulated time pass; drift goes on."""
+        self.clock.sleep(duration_s)
+
+    def beam_state(self, beam_type: BeamType) -> BeamState:
+        """Return the state of one column."""
+        return self.state.electron_beam if beam_type is BeamType.ELECTRON else self.state.ion_beam
+
+    def column(self, beam_type: BeamType) -> ColumnSettings:
+        """Return what one column offers."""
+        return self.settings.electron_beam if beam_type is BeamType.ELECTRON else self.settings.ion_beam
+
+    def view(self, beam_type: BeamType) -> View:
+        """Return what a beam sees of the specimen now, with all disturbances."""
+        beam = self.beam_state(beam_type).settings
+        content = beam.shift
+        if beam_type is BeamType.ION:
+            content = content + self.disturbances.ion_content_shift(beam.beam_current_a)
+        rays = column_rays(self.chain, beam_type, scan_rotation_rad=beam.scan_rotation_rad, content_shift=content)
+        return to_specimen(self.chain, rays, self.state.stage.position, self.errors())
+
+    def errors(self) -> Errors:
+        """Return all deviations from the chain now."""
+        position = self.state.stage.position
+        ideal = column_rays(self.chain, BeamType.ELECTRON, scan_rotation_rad=0.0, content_shift=_NO_SHIFT)
+        nominal = to_specimen(self.chain, ideal, position, Errors()).origin
+        return self.disturbances.errors(self.state.stage, self.clock.monotonic_s(), nominal)
+
+    def focus_error_m(self, beam_type: BeamType) -> float:
+        """Return how far beyond the coincidence plane, along the beam, a column is focused."""
+        beam = self.beam_state(beam_type).settings
+        if beam_type is BeamType.ELECTRON:
+            return beam.working_distance_m - self.chain.eucentric_working_distance_electron_m
+        own_m = self.disturbances.ion_focus_error_m(beam.beam_current_a)
+        return beam.working_distance_m - self.chain.eucentric_working_distance_ion_m + own_m
+
+    def add_frame(self, record: FrameRecord) -> None:
+        """Remember the view of a frame for the truth."""
+        self.frames[record.frame_id] = record
+        if self._directory is not None:
+            self._directory.append_frame(record)
+
+    def set_hfw(self, beam_type: BeamType, hfw_m: float) -> None:
+        """Set the field width of a column, as a frame or a milling field does."""
+        beam = self.beam_state(beam_type)
+        beam.settings = replace(beam.settings, hfw_m=hfw_m)
+
+    def save_cuts(self, first_cut: int, cut_count: int) -> None:
+        """Write the cuts of the pattern drawn last under a new name; they count from the next `save` on."""
+        kept = [file for file in self.state.cut_files if file.first_cut < first_cut]
+        self.state.write_count += 1
+        file = CutFile(
+            name=f"cuts-{len(kept):04d}-{self.state.write_count:06d}.npz", first_cut=first_cut, cut_count=cut_count
+        )
+        if self._directory is not None:
+            self._directory.save_cuts(file.name, self.sample.cuts[first_cut : first_cut + cut_count])
+        self.state.cut_files = [*kept, file]
+
+    def save(self) -> None:
+        """Put the present state on the disk; what is not saved has not happened after a crash."""
+        self.state.elapsed_s = self.clock.monotonic_s()
+        if self._directory is None:
+            return
+        self._directory.save(
+            SavedMachine(format=FORMAT, seed=self.seed, settings=self._settings_document(), machine=self.state)
+        )
+
+
+def initial_state(settings: SimulatorSettings) -> MachineState:
+    """Return the instrument as it is switched on: flat to the electron beam at the eucentric height, both beams on."""
+    chain = settings.geometry.chain()
+    position = StagePosition(
+        x_m=0.0, y_m=0.0, z_m=chain.eucentric_z_m, r_rad=chain.rotation_reference_rad, t_rad=chain.pretilt_rad
+    )
+    return MachineState(
+        stage=StageState(position=position),
+        electron_beam=_initial_beam(settings.electron_beam, chain.eucentric_working_distance_electron_m),
+        ion_beam=_initial_beam(settings.ion_beam, chain.eucentric_working_distance_ion_m),
+    )
+
+
+def _initial_beam(column: ColumnSettings, working_distance_m: float) -> BeamState:
+    settings = BeamSettings(
+        voltage_v=column.voltage_kv * 1e3,
+        beam_current_a=column.current_pa / 1e12,
+        working_distance_m=working_distance_m,
+        hfw_m=INITIAL_HFW_M,
+        scan_rotation_rad=math.radians(column.scan_rotation_deg),
+    )
+    return BeamState(settings=settings, brightness_fraction=0.5, contrast_fraction=0.5)
+
+
+def as_triple(vector: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:
+    """Return a (3,) array as plain numbers for the state file."""
+    x, y, z = (float(value) for value in vector)
+    return (x, y, z)

@@ -1,0 +1,63 @@
+"""What the simulator knows: for tests and for the report's score, never for the workflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from drivers.simulator.lamella import measure_lamella
+from drivers.simulator.machine import Machine
+from drivers.simulator.optics import first_hit
+from drivers.simulator.state import FrameRecord
+from drivers.simulator.view import View
+from fibsem_runtime.core import BeamType, ImagePoint, PixelPoint, SpecimenPosition, pixel_to_image
+from fibsem_runtime.core.errors import ExperimentError
+from fibsem_runtime.hal.truth import LamellaTruth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorTruth:
+    """Answers about one machine."""
+
+    machine: Machine
+
+    def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
+        """Return the specimen point that a pixel of a frame shows, as the sample was when the frame was taken.
+
+        Patterns begun later do not count; one that was under way counts as it stands now. Where the beam meets nothing
+        the point on the film's plane is returned. Raises `ExperimentError` for a frame of another instrument.
+        """
+        record = self.machine.frames.get(frame_id)
+        if record is None:
+            raise ExperimentError(f"frame {frame_id!r} was not taken with this simulator; give one of its frames")
+        view, place = _view(record), _image_point(record, point)
+        sample = replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.cut_count])
+        return first_hit(sample, view, place) or _on_film(view, place)
+
+    def lamella(self, target: SpecimenPosition) -> LamellaTruth:
+        """Measure the lamella at ``target``, seen along the ion beam as it stands now."""
+        return measure_lamella(self.machine.sample, target, self.machine.view(BeamType.ION))
+
+
+def _view(record: FrameRecord) -> View:
+    return View(
+        origin=np.array(record.origin_m),
+        right=np.array(record.right),
+        up=np.array(record.up),
+        direction=np.array(record.direction),
+    )
+
+
+def _image_point(record: FrameRecord, point: PixelPoint) -> ImagePoint:
+    """Return metres from the centre of the full frame for a pixel of the frame, reduced or not."""
+    in_full_frame = PixelPoint(point.x_px + record.left_px, point.y_px + record.top_px)
+    return pixel_to_image(in_full_frame, (record.height_px, record.width_px), record.pixel_size_m)
+
+
+def _on_film(view: View, place: ImagePoint) -> SpecimenPosition:
+    start = view.origin + place.x_m * view.right + place.y_m * view.up
+    if abs(view.direction[2]) < 1e-6:
+        raise ExperimentError("the frame looks along the film and shows nothing there; choose a pixel on the sample")
+    x_m, y_m, z_m = (float(value) for value in start - start[2] / view.direction[2] * view.direction)
+    return SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m)
