@@ -153,6 +153,10 @@ def _to_gray(path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]) -> NDArr
         pixels = red
     if page.photometric == _MINISWHITE and pixels.dtype.kind == "u":
         pixels = np.invert(pixels)
+    if pixels.ndim != 2:
+        raise ImageFileError(
+            f"the image {path} has pixels of shape {pixels.shape}; save it as one 8- or 16-bit gray image"
+        )
     return pixels
 
 
