@@ -1,0 +1,84 @@
+"""When which step of which lamella ran, as parts of the whole time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from fibsem_runtime.events import AnyDocument, StepFinished, StepStarted
+
+_TICKS_S: Final = (10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
+_MAX_TICK_COUNT: Final = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One attempt of a step; start and width are fractions of the whole time."""
+
+    lamella: str
+    step: str
+    status: str
+    attempt: int
+    duration_s: float
+    start_fraction: float
+    width_fraction: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """All attempts of an experiment; ``ticks`` are times after the start with their place."""
+
+    started_at: datetime | None
+    span_s: float
+    bars: Sequence[Bar]
+    ticks: Sequence[tuple[float, float]]
+
+
+def make_timeline(documents: Sequence[AnyDocument]) -> Timeline:
+    """Place the attempts of all steps between the first and the last document."""
+    if not documents:
+        return Timeline(started_at=None, span_s=0.0, bars=(), ticks=())
+    start = min(d.wall_time for d in documents)
+    span_s = max((max(d.wall_time for d in documents) - start).total_seconds(), 1e-9)
+    return Timeline(
+        started_at=start,
+        span_s=span_s,
+        bars=[_bar(begun, ended, start, span_s) for begun, ended in _attempts(documents)],
+        ticks=_ticks(span_s),
+    )
+
+
+def _attempts(documents: Sequence[AnyDocument]) -> list[tuple[StepStarted, AnyDocument]]:
+    """Return each start with its end; what never ended, ends with the last word of its run."""
+    last_of_run = {document.run_id: document for document in documents}
+    running: dict[tuple[str, str], StepStarted] = {}
+    attempts: list[tuple[StepStarted, AnyDocument]] = []
+    for document in documents:
+        key = (document.lamella, document.step)
+        if isinstance(document, StepStarted):
+            if key in running:
+                attempts.append((running[key], last_of_run[running[key].run_id]))
+            running[key] = document
+        elif isinstance(document, StepFinished) and key in running:
+            attempts.append((running.pop(key), document))
+    return attempts + [(begun, last_of_run[begun.run_id]) for begun in running.values()]
+
+
+def _bar(begun: StepStarted, ended: AnyDocument, start: datetime, span_s: float) -> Bar:
+    duration_s = max((ended.wall_time - begun.wall_time).total_seconds(), 0.0)
+    return Bar(
+        lamella=begun.lamella,
+        step=begun.step,
+        status=ended.status if isinstance(ended, StepFinished) else "unfinished",
+        attempt=begun.attempt,
+        duration_s=duration_s,
+        start_fraction=(begun.wall_time - start).total_seconds() / span_s,
+        width_fraction=duration_s / span_s,
+    )
+
+
+def _ticks(span_s: float) -> list[tuple[float, float]]:
+    interval_s = next((tick for tick in _TICKS_S if span_s / tick <= _MAX_TICK_COUNT), span_s / 4)
+    return [(number * interval_s, number * interval_s / span_s) for number in range(int(span_s // interval_s) + 1)]
