@@ -1,1 +1,22 @@
-"""Placeholder to be written by its owner."""
+"""Model manifest, inference engine, key-point features and the detector; runs on images, without a microscope."""
+
+from fibsem_runtime.detection.detector import DetectedFeature, Detection, Detector, StageTimes, open_detector
+from fibsem_runtime.detection.features import FEATURES
+from fibsem_runtime.detection.manifest import Manifest, list_models, read_manifest
+from fibsem_runtime.detection.segmentation import Box, Segmentation
+from fibsem_runtime.detection.settings import DetectionSettings
+
+__all__ = [
+    "FEATURES",
+    "Box",
+    "DetectedFeature",
+    "Detection",
+    "DetectionSettings",
+    "Detector",
+    "Manifest",
+    "Segmentation",
+    "StageTimes",
+    "list_models",
+    "open_detector",
+    "read_manifest",
+]

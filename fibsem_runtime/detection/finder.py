@@ -1,0 +1,120 @@
+"""From a class map to found features: which body, is it believable, where on it, how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from fibsem_runtime.core import PixelPoint
+from fibsem_runtime.core.errors import ConfigError
+from fibsem_runtime.core.units import UM
+from fibsem_runtime.detection.confidence import Cues, measure_cues
+from fibsem_runtime.detection.features import FEATURES, FeatureRow, Floor
+from fibsem_runtime.detection.locators import Miss, Spot, Target
+from fibsem_runtime.detection.segmentation import Body, Box, Segmentation, find_bodies
+
+_FRAME_AREA_PX: Final = 1536 * 1024
+_LAMELLA: Final = "lamella"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One feature on the class map; ``point`` in pixels of the image is None when not found, ``reason`` says why."""
+
+    name: str
+    point: PixelPoint | None
+    reason: str = ""
+    cues: Cues | None = None
+    box: Box | None = None
+    area_px: float | None = None
+    rival_count: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Finder:
+    """Find features on one class map; bodies of a class are searched for once."""
+
+    segmentation: Segmentation
+    classes: Sequence[str]
+    pixel_size_m: float | None
+    near: PixelPoint
+    _bodies: dict[str, list[Body]] = field(default_factory=dict)
+
+    def find(self, row: FeatureRow) -> Finding:
+        """Return the feature of one row, or why it is not found."""
+        bodies = self._believable(row)
+        if isinstance(bodies, str):
+            return Finding(name=row.name, point=None, reason=bodies)
+        body = bodies[0] if row.choice == "largest" else self._nearest(bodies)
+        spot = row.locate(Target(body=body, bodies=bodies, towards=self._towards(row)))
+        if isinstance(spot, Miss):
+            reason = f"the {_spoken(row.class_name)} is in the image, but {spot.reason}"
+            return Finding(name=row.name, point=None, reason=reason)
+        return Finding(
+            name=row.name,
+            point=self.segmentation.to_image(spot.x, spot.y),
+            cues=measure_cues(body, bodies, spot, self._floor_px(row.floor)),
+            box=body.image_box,
+            area_px=body.area_px,
+            rival_count=len(bodies) - 1,
+        )
+
+    def _believable(self, row: FeatureRow) -> list[Body] | str:
+        """Return the bodies above the floor, the largest first, or the reason why there is none."""
+        if row.class_name not in self._bodies:
+            index = self.classes.index(row.class_name)
+            self._bodies[row.class_name] = find_bodies(self.segmentation, index)
+        bodies = self._bodies[row.class_name]
+        if not bodies:
+            return f"no {_spoken(row.class_name)} in the image"
+        floor_px = self._floor_px(row.floor)
+        kept = [body for body in bodies if body.area_px >= floor_px]
+        if kept:
+            return kept
+        return (
+            f"the largest region of {_spoken(row.class_name)} has {self._area(bodies[0].area_px)}, "
+            f"a real one has at least {self._area(floor_px)}"
+        )
+
+    def _floor_px(self, floor: Floor) -> float:
+        """Return the floor in pixels of the image."""
+        maps = self.segmentation
+        least_px = floor.least_map_count * maps.pixel_area
+        if self.pixel_size_m is None:
+            return max(least_px, floor.pixel_count * maps.shape[0] * maps.shape[1] * maps.pixel_area / _FRAME_AREA_PX)
+        return max(least_px, floor.area_um2 * UM**2 / self.pixel_size_m**2)
+
+    def _area(self, area_px: float) -> str:
+        if self.pixel_size_m is None:
+            return f"{area_px:.0f} px"
+        return f"{area_px * (self.pixel_size_m / UM) ** 2:.2g} µm²"
+
+    def _nearest(self, bodies: Sequence[Body]) -> Body:
+        x, y = self.segmentation.to_map(self.near)
+        return min(bodies, key=lambda body: math.hypot(body.centre[0] - x, body.centre[1] - y))
+
+    def _towards(self, row: FeatureRow) -> Spot:
+        """Return what the feature faces: the lamella's centre where it matters and is there, else ``near``."""
+        if row.faces_lamella and _LAMELLA in self.classes:
+            lamellae = self._believable(FEATURES["LamellaCentre"])
+            if not isinstance(lamellae, str):
+                centre = self._nearest(lamellae).centre
+                return Spot(x=centre[0], y=centre[1])
+        x, y = self.segmentation.to_map(self.near)
+        return Spot(x=x, y=y)
+
+
+def select_rows(names: Sequence[str], supported: Sequence[str]) -> Mapping[str, FeatureRow]:
+    """Return the rows of the asked features in the asked order; raise `ConfigError` for one that cannot be found."""
+    unknown = [name for name in names if name not in FEATURES or name not in supported]
+    if unknown or not names:
+        raise ConfigError(
+            f"the model finds no feature {unknown[0] if unknown else '(none asked)'!r}; it finds {', '.join(supported)}"
+        )
+    return {name: FEATURES[name] for name in names}
+
+
+def _spoken(class_name: str) -> str:
+    return class_name.replace("_", " ")

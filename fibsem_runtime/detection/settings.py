@@ -1,0 +1,25 @@
+"""The detection part of ``config.yaml``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fibsem_runtime.detection.manifest import Precision
+from fibsem_runtime.detection.providers import Provider
+
+
+class DetectionSettings(BaseModel):
+    """Which model finds features and what it runs on.
+
+    ``providers`` in the order they are wanted; anything but the first is an error unless ``allow_fallback``.
+    ``engine_cache`` keeps built TensorRT engines between runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(default="lite0", min_length=1)
+    precision: Precision | None = Field(default=None, description="None takes the manifest's first file")
+    providers: tuple[Provider, ...] = Field(default=("cpu",), min_length=1)
+    allow_fallback: bool = False
+    thread_count: int = Field(default=2, ge=1, le=64)
+    engine_cache: str | None = None
