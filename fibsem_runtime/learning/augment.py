@@ -1,0 +1,119 @@
+"""Change labelled views so that the network does not learn one instrument: geometry, objects, then gray values.
+
+All strengths are assumed; they are wide on purpose: the model is used on instruments that it was not trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fibsem_runtime.learning.degrade import degrade
+
+Gray = NDArray[np.uint8]
+MANIPULATOR: Final = 2
+
+_MAX_ROTATION_RAD: Final = math.radians(10)
+_ZOOM_LIMITS: Final = (0.6, 1.6)
+_SQUEEZE: Final = 0.3
+_PASTE_CHANCE: Final = 0.25
+_OCCLUSION_CHANCE: Final = 0.12
+_DATA_BAR_CHANCE: Final = 0.08
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Gray image and class indices of one size, both (height, width) uint8."""
+
+    gray: Gray
+    labels: Gray
+
+
+def augment(view: View, donor: View | None, size_px: tuple[int, int], scale: float, rng: np.random.Generator) -> View:
+    """Return a changed view of ``size_px = (width, height)``.
+
+    ``scale`` is the number of output pixels per pixel of ``view`` at zoom 1; ``donor`` lends its manipulator when the
+    view has none.
+    """
+    if donor is not None and rng.random() < _PASTE_CHANCE and not np.any(view.labels == MANIPULATOR):
+        view = paste_manipulator(view, donor, rng)
+    view = _warp(view, size_px, scale, rng)
+    gray = degrade(view.gray, view.labels, rng)
+    return _cover(View(gray, view.labels), rng)
+
+
+def _warp(view: View, size_px: tuple[int, int], scale: float, rng: np.random.Generator) -> View:
+    """Zoom, squeeze (a tilted specimen looks foreshortened), rotate, mirror and shift."""
+    width_px, height_px = size_px
+    zoom = scale * math.exp(rng.uniform(math.log(_ZOOM_LIMITS[0]), math.log(_ZOOM_LIMITS[1])))
+    squeeze = math.exp(rng.uniform(-_SQUEEZE, _SQUEEZE))
+    angle_rad = rng.normal(0, _MAX_ROTATION_RAD / 2) + (math.pi if rng.random() < 0.15 else 0)
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
+    matrix = zoom * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror, squeeze])
+    focus = _focus(view, rng)
+    shift = np.array([width_px, height_px]) / 2 - matrix @ focus
+    transform = np.column_stack([matrix, shift])
+    # Outside the frame there is nothing: black as where a mosaic ends, or gray as the engine's padding.
+    fill = float(rng.choice([0.0, float(view.gray.mean())]))
+    gray = cv2.warpAffine(view.gray, transform, size_px, flags=cv2.INTER_LINEAR, borderValue=fill)
+    labels = cv2.warpAffine(view.labels, transform, size_px, flags=cv2.INTER_NEAREST)
+    return View(np.asarray(gray, np.uint8), np.asarray(labels, np.uint8))
+
+
+def _focus(view: View, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the pixel to be centred: near the middle, near some object, or anywhere."""
+    height_px, width_px = view.gray.shape
+    choice = rng.random()
+    if choice < 0.45:
+        return np.array([width_px, height_px]) * rng.uniform(0.4, 0.6, 2)
+    if choice < 0.8:
+        rows, columns = np.nonzero(view.labels[::8, ::8])
+        if rows.size:
+            index = int(rng.integers(rows.size))
+            spread = np.array([width_px, height_px]) * rng.normal(0, 0.12, 2)
+            return np.array([columns[index], rows[index]]) * 8.0 + spread
+    return np.array([width_px, height_px]) * rng.uniform(0.1, 0.9, 2)
+
+
+def paste_manipulator(view: View, donor: View, rng: np.random.Generator) -> View:
+    """Lay the donor's manipulator over the view, scaled about its root so that it still enters from the border."""
+    mask = (donor.labels == MANIPULATOR).astype(np.uint8)
+    if donor.gray.shape != view.gray.shape or not mask[:, 0].any():
+        return view
+    root_y = float(np.median(np.nonzero(mask[:, 0])[0]))
+    zoom, flip = rng.uniform(0.7, 1.6), (-1.0 if rng.random() < 0.5 else 1.0)
+    target_y = view.gray.shape[0] * rng.uniform(0.15, 0.85)
+    transform = np.array([[zoom, 0.0, 0.0], [0.0, flip * zoom, target_y - flip * zoom * root_y]])
+    size_px = view.gray.shape[::-1]
+    gray = cv2.warpAffine(donor.gray, transform, size_px, flags=cv2.INTER_LINEAR)
+    moved = cv2.warpAffine(mask, transform, size_px, flags=cv2.INTER_NEAREST)
+    soft = cv2.GaussianBlur(moved.astype(np.float32), (0, 0), 1.2)
+    gain = rng.uniform(0.6, 1.5)
+    mixed = soft * np.clip(gain * gray.astype(np.float32), 0, 255) + (1 - soft) * view.gray
+    return View(mixed.astype(np.uint8), np.where(moved > 0, np.uint8(MANIPULATOR), view.labels).astype(np.uint8))
+
+
+def _cover(view: View, rng: np.random.Generator) -> View:
+    """Hide a patch or draw a vendor's data bar: what is covered is background."""
+    gray, labels = view.gray, view.labels
+    height_px, width_px = gray.shape
+    if rng.random() < _OCCLUSION_CHANCE:
+        w, h = (int(rng.uniform(0.05, 0.3) * size) for size in (width_px, height_px))
+        x, y = int(rng.integers(width_px - w)), int(rng.integers(height_px - h))
+        gray, labels = gray.copy(), labels.copy()
+        gray[y : y + h, x : x + w] = rng.integers(0, 256)
+        labels[y : y + h, x : x + w] = 0
+    if rng.random() < _DATA_BAR_CHANCE:
+        gray, labels = gray.copy(), labels.copy()
+        top = height_px - int(rng.uniform(0.04, 0.1) * height_px)
+        ink = int(rng.choice([0, 255]))
+        gray[top:], labels[top:] = 255 - ink, 0
+        text = f"{rng.uniform(1, 30):.2f} kV  {rng.uniform(5, 900):.0f} um  {rng.uniform(0, 52):.1f} deg"
+        cv2.putText(gray, text, (8, height_px - 6), cv2.FONT_HERSHEY_SIMPLEX, (height_px - top) / 40, ink, 1)
+    return View(gray, labels)

@@ -1,0 +1,107 @@
+"""Change gray values the way other instruments, detectors and settings would; the geometry stays.
+
+Strengths are assumed. Order: contrast between objects, shading, tone curve, blur, charging and curtains, noise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Gray: TypeAlias = NDArray[np.uint8]
+_Field: TypeAlias = NDArray[np.float32]
+
+
+def degrade(gray: Gray, labels: Gray, rng: np.random.Generator) -> Gray:
+    """Return another rendering of the same scene; ``labels`` says which pixels belong together."""
+    values: _Field = gray.astype(np.float32) / np.float32(255)
+    values = _change_object_contrast(values, labels, rng)
+    values = _shade(values, rng)
+    values = _change_tone(values, rng)
+    values = _blur(values, rng)
+    values = _streak(values, rng)
+    values = _add_noise(values, rng)
+    return np.asarray(np.clip(values, 0, 1) * 255, dtype=np.uint8)
+
+
+def _change_object_contrast(values: _Field, labels: Gray, rng: np.random.Generator) -> _Field:
+    """Give each class its own gain, offset and texture: material contrast depends on beam, voltage and coating."""
+    if rng.random() < 0.4:
+        return values
+    gains = np.exp(rng.normal(0, 0.25, 6)).astype(np.float32)
+    offsets = rng.normal(0, 0.08, 6).astype(np.float32)
+    lookup = cv2.GaussianBlur(np.dstack([gains[labels], offsets[labels]]), (0, 0), 1.0)
+    values = np.asarray(values * lookup[..., 0] + lookup[..., 1], np.float32)
+    if rng.random() < 0.3:
+        texture = _clouds(values.shape, rng.uniform(1.5, 8), rng) * rng.uniform(0.02, 0.12)
+        values = values + texture * (labels == int(rng.integers(0, 4)))
+    return values
+
+
+def _shade(values: _Field, rng: np.random.Generator) -> _Field:
+    """Multiply by a slow field: detector position, shadow, charging halo."""
+    if rng.random() < 0.5:
+        return values
+    strength = rng.uniform(0.05, 0.4)
+    return values * (1 + strength * _clouds(values.shape, rng.uniform(60, 200), rng))
+
+
+def _clouds(shape: tuple[int, ...], sigma_px: float, rng: np.random.Generator) -> _Field:
+    """Return smooth random values of about unit range."""
+    step = max(1, int(sigma_px / 2))
+    coarse = rng.normal(0, 1, (shape[0] // step + 3, shape[1] // step + 3)).astype(np.float32)
+    small = cv2.GaussianBlur(coarse, (0, 0), 2.0)
+    field = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(field / max(float(np.abs(field).max()), 1e-6), dtype=np.float32)
+
+
+def _change_tone(values: _Field, rng: np.random.Generator) -> _Field:
+    """Apply gamma, contrast, brightness and, rarely, inversion (backscattered against secondary electrons)."""
+    values = np.clip(values, 0, 1)
+    if rng.random() < 0.08:
+        values = 1 - values
+    values = values ** math.exp(rng.normal(0, 0.4))
+    middle = float(values.mean())
+    contrast, brightness = math.exp(rng.normal(-0.15, 0.35)), rng.normal(0, 0.08)
+    return np.asarray((values - middle) * contrast + middle + brightness, dtype=np.float32)
+
+
+def _blur(values: _Field, rng: np.random.Generator) -> _Field:
+    """Defocus, with some astigmatism, or sharpen as some acquisition software does."""
+    choice = rng.random()
+    if choice < 0.35:
+        sigma_px = rng.uniform(0.4, 2.2)
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px, sigmaY=sigma_px * rng.uniform(0.6, 1.6)))
+    if choice < 0.45:
+        soft = cv2.GaussianBlur(values, (0, 0), 1.5)
+        return np.asarray(values + rng.uniform(0.3, 1.2) * (values - soft), dtype=np.float32)
+    return values
+
+
+def _streak(values: _Field, rng: np.random.Generator) -> _Field:
+    """Add charging (rows) and curtains (columns)."""
+    height_px, width_px = values.shape
+    if rng.random() < 0.12:
+        rows = rng.normal(0, rng.uniform(0.02, 0.1), (height_px, 1)).astype(np.float32)
+        values = values + rows
+    if rng.random() < 0.15:
+        columns = cv2.GaussianBlur(rng.normal(0, 1, (1, width_px)).astype(np.float32), (0, 0), rng.uniform(0.8, 4))
+        strength = rng.uniform(0.05, 0.25) * _clouds(values.shape, 80, rng)
+        values = values + strength * columns / max(float(columns.std()), 1e-6) * 0.5
+    return np.asarray(values, dtype=np.float32)
+
+
+def _add_noise(values: _Field, rng: np.random.Generator) -> _Field:
+    """Add shot noise of few to many electrons a pixel and the detector's own."""
+    if rng.random() < 0.2:
+        return values
+    electron_count = math.exp(rng.uniform(math.log(6), math.log(400)))
+    shot = np.sqrt(np.clip(values, 0.01, 1) / electron_count)
+    noise = rng.standard_normal(values.shape, dtype=np.float32) * (shot + np.float32(rng.uniform(0, 0.05)))
+    if rng.random() < 0.3:
+        noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.4, 1.0)) * 1.5
+    return np.asarray(values + noise, dtype=np.float32)
