@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
 from drivers.simulator.materials import RemovalSettings, removal_rates
 from drivers.simulator.pattern import DrawnPattern, Stroke, draw_pattern
-from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
 from drivers.simulator.rays import deepen, lay_out_cuts, lay_out_terrain
 from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.view import View
@@ -33,11 +33,11 @@ __all__ = [
 DRIFT_ROOM_M: Final = 0.3 * UM
 """Room around a pattern for drift; a cut grows when that is not enough."""
 
-SAMPLES_PER_SIGMA: Final = 5
-"""Samples of the front across an edge in one sigma of the probe: an edge is exact to 0.3 % of sigma (calc)."""
+SAMPLES_PER_SIGMA: Final = 4
+"""Samples of the front across an edge in one sigma of the probe: an edge is exact to 0.5 % of sigma (calc)."""
 
-LEAST_REMOVAL_M: Final = 1e-13
-"""Ice removed by a dose too small to be followed; sixty sub-steps lose less than 0.01 nm of depth."""
+LEAST_REMOVAL_M: Final = 1e-12
+"""Ice removed by a dose too small to be followed; a hundred sub-steps lose less than 0.1 nm of depth."""
 
 TURN_LIMIT: Final = 1e-4
 """Largest change of the beam's axes within one cut, radians."""
@@ -93,7 +93,7 @@ def mill(
         limits_u_m = (centre[0] - width_m / 2, centre[0] + width_m / 2)
         limits_v_m = (centre[1] + strip_v_m[0], centre[1] + strip_v_m[1])
         _make_room(cut, limits_u_m, limits_v_m, reach_m)
-        others = lay_out_cuts([c for c in sample.cuts if c is not cut], cut.axes[2])
+        others = lay_out_cuts([c for c in sample.cuts if c is not cut], cut, terrain)
         charge_u = _profiles(_samples(cut.u0_m, cut.du_m, cut.front_m.shape[1]), limits_u_m, probe)
         charge_v = _profiles(_samples(cut.v0_m, cut.dv_m, cut.front_m.shape[0]), limits_v_m, probe)
         weights = np.array([1 - probe.tail_fraction, probe.tail_fraction])[:, np.newaxis]
@@ -143,7 +143,7 @@ def _strip(shape: Shape, stroke: Stroke) -> tuple[float, tuple[float, float]]:
 
 def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
     width_m, height_m = _size(shape)
-    du_m = float(np.clip(probe.sigma_m, 20 * NM, 60 * NM))
+    du_m = float(np.clip(probe.sigma_m, 40 * NM, 60 * NM))
     dv_m = float(np.clip(probe.sigma_m / SAMPLES_PER_SIGMA, 2 * NM, 25 * NM))
     margin_m = DRIFT_ROOM_M + probe.reach_m
     columns, rows = (

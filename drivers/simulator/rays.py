@@ -50,7 +50,7 @@ class Terrain(NamedTuple):
 class OtherCuts(NamedTuple):
     """Cuts laid end to end.
 
-    ``frame``: (cuts, 16) float64, origin, axes row by row, u0, du, v0, dv. ``size``: (cuts, 4) int64, samples in u and v,
+    ``frame``: (cuts, 16) float64, origin, axes row by row, u0, 1 / du, v0, 1 / dv. ``size``: (cuts, 4) int64, samples in u and v,
     start in ``front_m``, 1 where the beam had the same direction as the ray.
     """
 
@@ -74,15 +74,16 @@ def lay_out_terrain(sample: Sample) -> Terrain:
     )
 
 
-def lay_out_cuts(cuts: list[Cut], direction: NDArray[np.float64]) -> OtherCuts:
-    """Return the cuts that have removed anything, for rays along ``direction``."""
-    real = [c for c in cuts if min(c.front_m.shape) >= 2 and bool(np.isfinite(c.front_m).any())]
+def lay_out_cuts(cuts: list[Cut], rays: Cut, terrain: Terrain) -> OtherCuts:
+    """Return those of ``cuts`` that can have removed anything on the rays of ``rays``, from its highest to its lowest point."""
+    direction, corners = rays.axes[2], _corners(rays, terrain)
+    real = [c for c in cuts if min(c.front_m.shape) >= 2 and _covers(c, corners)]
     starts = np.cumsum([0] + [c.front_m.size for c in real])
     sizes = [
         (c.front_m.shape[1], c.front_m.shape[0], start, np.abs(c.axes[2] - direction).max() <= PARALLEL_LIMIT)
         for c, start in zip(real, starts, strict=False)
     ]
-    frames = [(*c.origin, *c.axes.ravel(), c.u0_m, c.du_m, c.v0_m, c.dv_m) for c in real]
+    frames = [(*c.origin, *c.axes.ravel(), c.u0_m, 1 / c.du_m, c.v0_m, 1 / c.dv_m) for c in real]
     return OtherCuts(
         frame=np.array(frames, np.float64).reshape(-1, 16),
         size=np.array(sizes, np.int64).reshape(-1, 4),
@@ -90,46 +91,80 @@ def lay_out_cuts(cuts: list[Cut], direction: NDArray[np.float64]) -> OtherCuts:
     )
 
 
+def _corners(rays: Cut, terrain: Terrain) -> NDArray[np.float64]:
+    """Return (8, 3): the corners of the bundle of rays between the sample's highest and lowest point."""
+    u, v = _extent(rays)
+    flat = [rays.origin + a * rays.axes[0] + b * rays.axes[1] for a in u for b in v]
+    levels = (terrain.high_m, terrain.low_m)
+    return np.array([p + rays.axes[2] * ((z_m - p[2]) / rays.axes[2][2]) for p in flat for z_m in levels])
+
+
+def _extent(cut: Cut) -> tuple[tuple[float, float], tuple[float, float]]:
+    rows, columns = cut.front_m.shape
+    return (cut.u0_m, cut.u0_m + (columns - 1) * cut.du_m), (cut.v0_m, cut.v0_m + (rows - 1) * cut.dv_m)
+
+
+def _covers(cut: Cut, points: NDArray[np.float64]) -> bool:
+    """Tell whether the box around ``points`` overlaps what the cut's grid covers."""
+    at = (points - cut.origin) @ cut.axes[:2].T
+    return all(
+        low <= float(at[:, n].max()) and float(at[:, n].min()) <= high for n, (low, high) in enumerate(_extent(cut))
+    )
+
+
 @njit(cache=True, nogil=True)
-def front_at(cuts: Any, k: int, u: float, v: float) -> float:
-    """Return the front of cut ``k`` at (u, v), metres; -inf where it has removed nothing."""
-    fu, fv = (u - cuts.frame[k, 12]) / cuts.frame[k, 13], (v - cuts.frame[k, 14]) / cuts.frame[k, 15]
+def front_at(cuts: Any, k: int, fu: float, fv: float) -> float:
+    """Return the front of cut ``k`` at (fu, fv), counted in its samples; -inf where it has removed nothing."""
     columns, rows = cuts.size[k, 0], cuts.size[k, 1]
     if not (0.0 <= fu <= columns - 1.0 and 0.0 <= fv <= rows - 1.0):
         return _NO_FRONT
     i, j = min(int(fu), columns - 2), min(int(fv), rows - 2)
     fu, fv = fu - i, fv - j
-    front = 0.0
-    for row in range(2):
-        for column in range(2):
-            weight = (fu if column else 1.0 - fu) * (fv if row else 1.0 - fv)
-            if weight > 0.0:
-                front += weight * cuts.front_m[cuts.size[k, 2] + (j + row) * columns + i + column]
-    return front
+    at = cuts.size[k, 2] + j * columns + i
+    a, b = cuts.front_m[at], cuts.front_m[at + 1]
+    c, d = cuts.front_m[at + columns], cuts.front_m[at + columns + 1]
+    if min(a, b, c, d) == _NO_FRONT:
+        # A corner without weight does not count, and infinity times zero must not become NaN.
+        if (fu < 1.0 and fv < 1.0 and a == _NO_FRONT) or (fu > 0.0 and fv < 1.0 and b == _NO_FRONT):
+            return _NO_FRONT
+        if (fu < 1.0 and fv > 0.0 and c == _NO_FRONT) or (fu > 0.0 and fv > 0.0 and d == _NO_FRONT):
+            return _NO_FRONT
+        a, b = (b if fu == 1.0 else a), (a if fu == 0.0 else b)
+        c, d = (d if fu == 1.0 else c), (c if fu == 0.0 else d)
+        if fv == 0.0:
+            c, d = a, b
+        elif fv == 1.0:
+            a, b = c, d
+    low, high = a + fu * (b - a), c + fu * (d - c)
+    return float(low + fv * (high - low))
 
 
 @njit(cache=True, nogil=True)
 def removed_until(cuts: Any, x: float, y: float, z: float) -> float:
-    """Return up to which distance along the ray from (x, y, z) the cuts of the same direction have removed everything."""
+    """Return up to which distance along the ray from (x, y, z) the cuts of its direction have removed everything."""
     furthest = _NO_FRONT
-    for k in range(cuts.frame.shape[0]):
+    f = cuts.frame
+    for k in range(f.shape[0]):
         if cuts.size[k, 3] == 1:
-            f = cuts.frame[k]
-            qx, qy, qz = x - f[0], y - f[1], z - f[2]
-            front = front_at(cuts, k, f[3] * qx + f[4] * qy + f[5] * qz, f[6] * qx + f[7] * qy + f[8] * qz)
-            furthest = max(furthest, front - (f[9] * qx + f[10] * qy + f[11] * qz))
+            qx, qy, qz = x - f[k, 0], y - f[k, 1], z - f[k, 2]
+            fv = (f[k, 6] * qx + f[k, 7] * qy + f[k, 8] * qz - f[k, 14]) * f[k, 15]
+            if 0.0 <= fv <= cuts.size[k, 1] - 1.0:
+                fu = (f[k, 3] * qx + f[k, 4] * qy + f[k, 5] * qz - f[k, 12]) * f[k, 13]
+                front = front_at(cuts, k, fu, fv) - (f[k, 9] * qx + f[k, 10] * qy + f[k, 11] * qz)
+                furthest = max(furthest, front)
     return furthest
 
 
 @njit(cache=True, nogil=True)
 def is_removed(cuts: Any, x: float, y: float, z: float) -> bool:
-    """Tell whether a cut of another direction has removed the point."""
-    for k in range(cuts.frame.shape[0]):
+    """Tell whether a cut of another direction than the ray's has removed the point."""
+    f = cuts.frame
+    for k in range(f.shape[0]):
         if cuts.size[k, 3] == 0:
-            f = cuts.frame[k]
-            qx, qy, qz = x - f[0], y - f[1], z - f[2]
-            front = front_at(cuts, k, f[3] * qx + f[4] * qy + f[5] * qz, f[6] * qx + f[7] * qy + f[8] * qz)
-            if f[9] * qx + f[10] * qy + f[11] * qz < front:
+            qx, qy, qz = x - f[k, 0], y - f[k, 1], z - f[k, 2]
+            fu = (f[k, 3] * qx + f[k, 4] * qy + f[k, 5] * qz - f[k, 12]) * f[k, 13]
+            fv = (f[k, 6] * qx + f[k, 7] * qy + f[k, 8] * qz - f[k, 14]) * f[k, 15]
+            if f[k, 9] * qx + f[k, 10] * qy + f[k, 11] * qz < front_at(cuts, k, fu, fv):
                 return True
     return False
 
@@ -234,32 +269,43 @@ def eat(
 
 
 @njit(cache=True, nogil=True)
+def has_left(terrain: Any, x: float, y: float, z: float) -> bool:
+    """Tell whether a ray going down has nothing before it any more at (x, y, z)."""
+    top, _, bottom, _ = column_at(terrain, x, y)
+    return z <= terrain.low_m or (z < bottom and top > bottom)
+
+
+@njit(cache=True, nogil=True)
 def deepen(
     front_m: Any, grid: Any, charge_u: Any, charge_v: Any, terrain: Any, cuts: Any, rates: Any, least_m: float
 ) -> None:
     """Deposit a dose on a cut: at (v, u) the charge sum_k charge_v[k, v] x charge_u[k, u] in C/m².
 
-    ``front_m``: (v, u) float32, changed in place. ``grid``: (16,) float64, the cut's frame as in `OtherCuts`. Charge
+    ``front_m``: (v, u) float32, changed in place. ``grid``: (16,) float64, its origin, axes row by row, u0, du, v0, dv. Charge
     that would remove less than ``least_m`` of ice is left out. First what stands is eaten, then, where an earlier cut has
     left nothing, what the ray would have met without it, then vacuum at the rate of ice: so the front is smooth wherever
     the dose is, and no sliver stays at the border of an earlier cut.
     """
     dx, dy, dz = grid[9], grid[10], grid[11]
+    ice = rates[_ICE]
     for j in range(front_m.shape[0]):
         v = grid[14] + j * grid[15]
         for i in range(front_m.shape[1]):
             charge = 0.0
             for k in range(charge_u.shape[0]):
                 charge += charge_v[k, j] * charge_u[k, i]
-            if charge * rates[_ICE] < least_m:
+            if charge * ice < least_m:
                 continue
             u = grid[12] + i * grid[13]
-            px, py, pz = (
-                grid[0] + u * grid[3] + v * grid[6],
-                grid[1] + u * grid[4] + v * grid[7],
-                grid[2] + u * grid[5] + v * grid[8],
-            )
-            s = max(float(front_m[j, i]), (terrain.high_m + STEP_M - pz) / dz)
+            px = grid[0] + u * grid[3] + v * grid[6]
+            py = grid[1] + u * grid[4] + v * grid[7]
+            pz = grid[2] + u * grid[5] + v * grid[8]
+            s = float(front_m[j, i])
+            if s == _NO_FRONT:
+                s = (terrain.high_m + STEP_M - pz) / dz
+            elif has_left(terrain, px + s * dx, py + s * dy, pz + s * dz):
+                front_m[j, i] = s + charge * ice
+                continue
             start = max(s, removed_until(cuts, px, py, pz))
             reached, charge, touched = eat(terrain, cuts, True, rates, px, py, pz, dx, dy, dz, start, charge)
             if touched:
@@ -268,5 +314,5 @@ def deepen(
                 s, charge, touched = eat(terrain, cuts, False, rates, px, py, pz, dx, dy, dz, s, charge)
             if charge > 0.0:
                 # A ray that meets nothing at all ends at the film's plane.
-                s = max(s, -pz / dz) + charge * rates[_ICE]
+                s = max(s, -pz / dz) + charge * ice
             front_m[j, i] = s
