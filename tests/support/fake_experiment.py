@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -34,37 +34,44 @@ from fibsem_runtime.events import (
 from fibsem_runtime.experiment import Experiment
 from fibsem_runtime.workflow import method_text
 
-WIDTH_PX, HEIGHT_PX = 1536, 1024
+FULL_WIDTH_PX = 1536
+"""Coordinates below are those of a frame of 1536 x 1024 pixels; images can be made smaller."""
 STEPS = ("align_site", "fiducial", "rough", "polish")
 HOSTILE = "<script>alert('found by <b>nobody</b>')</script>"
 
 
-def draw(kind: str, *, seed: int) -> NDArray[np.uint8]:
+def draw(kind: str, *, seed: int, width_px: int) -> NDArray[np.uint8]:
     """Return an image that looks like a cell on a film at some stage of its milling."""
     draws = np.random.default_rng(seed)
-    rough = cv2.GaussianBlur(draws.normal(0, 1, (HEIGHT_PX, WIDTH_PX)).astype(np.float32), (0, 0), 9) * 60
-    picture = np.full((HEIGHT_PX, WIDTH_PX), 96, np.float32) + rough
+    ratio = width_px / FULL_WIDTH_PX
+    shape = (round(1024 * ratio), width_px)
+    rough = cv2.GaussianBlur(draws.normal(0, 1, shape).astype(np.float32), (0, 0), 9 * ratio) * 60 * ratio
+    picture = np.full(shape, 96, np.float32) + rough
+
+    def at(*values: float) -> tuple[int, ...]:
+        return tuple(round(value * ratio) for value in values)
+
     cells = (
         [(768, 512, 170)] if kind != "overview" else [(400, 330, 62), (1080, 420, 70), (700, 760, 58), (1250, 820, 50)]
     )
     for x, y, radius in cells:
         shade = np.zeros_like(picture)
-        cv2.ellipse(shade, (x, y), (radius, int(radius * (1 if kind == "overview" else 0.55))), 0, 0, 360, 1.0, -1)
-        shade = cv2.GaussianBlur(shade, (0, 0), radius / 7)
+        cv2.ellipse(shade, at(x, y), at(radius, radius if kind == "overview" else radius * 0.55), 0, 0, 360, 1.0, -1)
+        shade = cv2.GaussianBlur(shade, (0, 0), radius * ratio / 7)
         picture += 55 * shade - 70 * cv2.Scharr(shade, cv2.CV_32F, 0, 1)
     if kind in ("fiducial", "rough", "polish"):
         for angle in (45, 135):
-            box = cv2.boxPoints(((1230.0, 512.0), (20.0, 190.0), angle)).astype(np.int32)
+            box = cv2.boxPoints((at(1230, 512), at(20, 190), angle)).astype(np.int32)
             cv2.fillPoly(picture, [box], 28)
     if kind in ("rough", "polish"):
         half = 16 if kind == "rough" else 5
         for top, bottom in ((512 - half - 90, 512 - half), (512 + half, 512 + half + 90)):
-            cv2.rectangle(picture, (670, top), (866, bottom), 18, -1)
-        cv2.line(picture, (670, 512 - half), (866, 512 - half), 235, 3)
+            cv2.rectangle(picture, at(670, top), at(866, bottom), 18, -1)
+        cv2.line(picture, at(670, 512 - half), at(866, 512 - half), 235, max(1, *at(3)))
     if kind == "thickness":
         picture[:] = 20 + rough * 0.3
-        cv2.rectangle(picture, (200, 505), (1336, 521), 190, -1)
-        cv2.line(picture, (200, 505), (1336, 505), 250, 3)
+        cv2.rectangle(picture, at(200, 505), at(1336, 521), 190, -1)
+        cv2.line(picture, at(200, 505), at(1336, 505), 250, max(1, *at(3)))
     noisy = picture + draws.normal(0, 11, picture.shape)
     return np.clip(cv2.GaussianBlur(noisy.astype(np.float32), (0, 0), 0.8), 0, 255).astype(np.uint8)
 
@@ -74,11 +81,12 @@ class Night:
     """Write documents one after the other, with time passing between them."""
 
     experiment: Experiment
+    width_px: int
     now_s: float = 0.0
     frame_count: int = 0
     lamella: str = ""
     step: str = ""
-    truths: dict[str, TruthResult] = field(default_factory=dict)
+    began_s: float = 0.0
 
     def record(self, kind: type[Document], *, after_s: float = 1.0, **facts: object) -> Document:
         """Record a document ``after_s`` after the last one."""
@@ -86,12 +94,17 @@ class Night:
         base: dict[str, object] = {"run_id": self.experiment.run_id, "lamella": self.lamella, "step": self.step}
         return self.experiment.record(document(kind, at_s=self.now_s, **(base | facts)))
 
+    def at(self, x_px: float, y_px: float) -> PixelPoint:
+        """Return a point of the full frame in the images as they are."""
+        ratio = self.width_px / FULL_WIDTH_PX
+        return PixelPoint(x_px * ratio, y_px * ratio)
+
     def image(self, kind: str, purpose: str, *, beam: BeamType = BeamType.ION, hfw_m: float = 80e-6) -> ImageReference:
         """Take an image and record it."""
         self.frame_count += 1
         name = f"f{self.frame_count:04d}"
-        metadata = ImageMetadata(beam_type=beam, pixel_size_m=hfw_m / WIDTH_PX, frame_id=name)
-        pixels = draw(kind, seed=self.frame_count)
+        metadata = ImageMetadata(beam_type=beam, pixel_size_m=hfw_m / self.width_px, frame_id=name)
+        pixels = draw(kind, seed=self.frame_count, width_px=self.width_px)
         parts = [self.lamella, self.step, purpose, name, "eb" if beam is BeamType.ELECTRON else "ib"]
         reference = self.experiment.save_image(Image(pixels, metadata), name="-".join(p for p in parts if p))
         self.record(
@@ -132,17 +145,18 @@ class Night:
         reviewed: bool = False,
     ) -> None:
         """Record a proposal, its decision and the corrections that follow from them."""
+        number = len(self.experiment.documents(kind="proposal")) + 1
         features = [
             FeatureProposal(feature=name, point=point, confidence=0.91 if point else 0.0)
             for name, point in proposed.items()
         ]
         proposal = self.record(
             Proposal,
-            proposal_id=f"p{self.now_s:.0f}",
+            proposal_id=f"p{number}",
             question="Is this the lamella?",
             subject="features",
             image=image,
-            pixel_size_m=hfw_m / WIDTH_PX,
+            pixel_size_m=hfw_m / self.width_px,
             features=features,
             confidence=0.91,
             model="lamella-small",
@@ -150,7 +164,7 @@ class Night:
         )
         decision = self.record(
             Decision,
-            proposal_id=f"p{self.now_s:.0f}" if not isinstance(proposal, Proposal) else proposal.proposal_id,
+            proposal_id=f"p{number}",
             action=action,
             decided_by="operator at the terminal" if reviewed else "policy",
             reviewed=reviewed,
@@ -165,7 +179,7 @@ class Night:
         """Begin a step."""
         self.lamella, self.step = lamella, step
         self.record(StepStarted, attempt=attempt)
-        self._began_s = self.now_s
+        self.began_s = self.now_s
 
     def finish(
         self, status: str = "completed", message: str = "", error_number: int = 0, **measurements: float
@@ -176,7 +190,7 @@ class Night:
             status=status,
             message=message,
             error_number=error_number,
-            duration_s=self.now_s + 1.0 - self._began_s,
+            duration_s=self.now_s + 1.0 - self.began_s,
             measurements=measurements,
         )
 
@@ -203,8 +217,8 @@ class Night:
 def _select(night: Night) -> None:
     overview = night.image("overview", "overview", beam=BeamType.ELECTRON, hfw_m=300e-6)
     cells = {"lamella-01": (400, 330), "lamella-02": (1080, 420), "lamella-03": (700, 760), "lamella-04": (1250, 820)}
-    points = {name: PixelPoint(float(x), float(y)) for name, (x, y) in cells.items()}
-    moved = points | {"lamella-03": PixelPoint(742.0, 748.0)}
+    points = {name: night.at(x, y) for name, (x, y) in cells.items()}
+    moved = points | {"lamella-03": night.at(742.0, 748.0)}
     night.decide(overview, dict(points), moved, hfw_m=300e-6, action="correct", reviewed=True)
     night.check("sites", 4, 4, unit="cells")
     for name, point in moved.items():
@@ -219,9 +233,9 @@ def _align(night: Night, lamella: str) -> None:
     night.check("C7", 11.3e-6, 3e-6, passed=False)
     night.check("C7", 0.8e-6, 3e-6)
     target = night.image("cell", "target")
-    point = PixelPoint(768.0, 512.0)
+    point = night.at(768.0, 512.0)
     night.decide(
-        target, {"LamellaTarget": point}, {"LamellaTarget": PixelPoint(775.0, 508.0)}, action="correct", reviewed=True
+        target, {"LamellaTarget": point}, {"LamellaTarget": night.at(775.0, 508.0)}, action="correct", reviewed=True
     )
     night.record(TargetSet, image=target, point=point)
     night.finish(coincidence_error_m=0.8e-6)
@@ -245,13 +259,13 @@ def _rough(night: Night, lamella: str, *, attempt: int = 1, found: bool = True) 
     night.mill("rough_2", 0.3e-9, 610.0, interval_s=120.0)
     after = night.image("rough" if found else "fiducial", "after")
     edges = {"LamellaCentre": (768, 512), "LamellaTopEdge": (768, 497), "LamellaBottomEdge": (768, 527)}
-    points = {name: PixelPoint(float(x), float(y)) for name, (x, y) in edges.items()}
+    points = {name: night.at(x, y) for name, (x, y) in edges.items()}
     if not found:
         night.decide(after, {"LamellaCentre": None}, {}, action="reject", reviewed=True)
         night.check("C3", 0.0, 0.5, unit="", passed=False, message=HOSTILE)
         night.finish("failed", f"the image after milling shows no lamella at the target; {HOSTILE}", 510)
         return
-    changed = points | {"LamellaTopEdge": PixelPoint(768.0, 492.0), "LamellaBottomEdge": PixelPoint(769.0, 545.0)}
+    changed = points | {"LamellaTopEdge": night.at(768.0, 492.0), "LamellaBottomEdge": night.at(769.0, 545.0)}
     night.decide(after, dict(points), changed, action="correct", reviewed=True)
     night.check("C9", 0.11e-6, 1e-6)
     night.finish(milled_s=1220.0, detected_error_m=0.11e-6)
@@ -277,11 +291,11 @@ def _fail_alignment(night: Night, lamella: str) -> None:
     )
 
 
-def make_experiment(directory: Path) -> RunResult:
+def make_experiment(directory: Path, *, width_px: int = 384) -> RunResult:
     """Make the experiment and return what its run would have printed."""
     texts = {"config.yaml": "seed: 7\n", "method.yaml": method_text("on-grid")}
     with Experiment.create(directory, files=texts) as experiment:
-        night = Night(experiment)
+        night = Night(experiment, width_px)
         started = {"method": "on-grid", "driver": "simulator", "seed": 7, "software_version": "0.1.0", "resumed": False}
         night.record(RunStarted, after_s=0.0, **started)
         _select(night)

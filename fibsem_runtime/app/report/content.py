@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from fibsem_runtime.app.report.facts import CheckRow, MillingRow, check_rows, milling_rows
-from fibsem_runtime.app.report.figures import Figure, Mark, correction_figures, make_figure, step_figures
+from fibsem_runtime.app.report.figures import AFTER, BEFORE, Figure, Mark, correction_figures, make_figure, step_figures
 from fibsem_runtime.app.report.pictures import Picture, PictureBook
 from fibsem_runtime.app.report.problems import Problem, find_problems
 from fibsem_runtime.app.report.timeline import Timeline, make_timeline
@@ -30,7 +31,7 @@ from fibsem_runtime.experiment import Experiment
 from fibsem_runtime.workflow import MethodSettings, load_method
 from fibsem_runtime.workflow.settings import MillPolishSettings
 
-METHOD_FILE = "method.yaml"
+METHOD_FILE: Final = "method.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class LamellaSection:
     truth: TruthResult | None
     duration_s: float
     reviewed_count: int
+    last_figure: Figure | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,15 +168,23 @@ def _lamella(
     documents = experiment.documents(lamella=result.name)
     finished = [d for d in documents if isinstance(d, StepFinished)]
     errors_m = [d.measurements["detected_error_m"] for d in finished if "detected_error_m" in d.measurements]
+    steps = [_step(book, step, documents) for step in result.steps]
     return LamellaSection(
         result=result,
-        steps=[_step(book, step, documents) for step in result.steps],
+        steps=steps,
         thickness=_thickness(result, method, truth),
         detected_error_m=errors_m[-1] if errors_m else None,
         truth=truth,
         duration_s=sum(d.duration_s for d in finished),
         reviewed_count=sum(isinstance(d, Decision) and d.reviewed for d in documents),
+        last_figure=_last_figure(result, steps),
     )
+
+
+def _last_figure(result: LamellaResult, steps: Sequence[StepSection]) -> Figure | None:
+    """Return the last overview of a lamella, titled with its name."""
+    shown = [figure for step in steps for figure in step.figures if figure.title in (BEFORE, AFTER)]
+    return replace(shown[-1], title=result.name) if shown else None
 
 
 def _thickness(result: LamellaResult, method: MethodSettings | None, truth: TruthResult | None) -> Thickness:

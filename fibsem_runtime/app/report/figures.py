@@ -12,6 +12,10 @@ from fibsem_runtime.core.units import UM
 from fibsem_runtime.corrections import CHANGED
 from fibsem_runtime.events import Correction, ImageAcquired, ImageReference
 
+BEFORE: Final = "before"
+AFTER: Final = "after"
+"""Purposes that steps give their images, and titles of the figures made of them."""
+
 _DETAIL_WIDTH_M: Final = 4 * UM
 """Eight times the placement tolerance of detection.md section 8, so that a move within it can be seen."""
 _TRACKING: Final = ("align",)
@@ -66,9 +70,9 @@ def step_figures(book: PictureBook, images: Sequence[ImageAcquired], earlier: Se
     shown = [image for image in images if not image.purpose.startswith(_TRACKING)]
     if not shown:
         return []
-    after = next((image for image in reversed(shown) if image.purpose == "after"), shown[-1])
-    before = next((image for image in shown if image.purpose == "before"), None) or _last_like(after, earlier)
-    chosen = [("before", before or shown[0]), ("after", after)]
+    after = next((image for image in reversed(shown) if image.purpose == AFTER), shown[-1])
+    before = next((image for image in shown if image.purpose == BEFORE), None) or _last_like(after, earlier)
+    chosen = [(BEFORE, before or shown[0]), (AFTER, after)]
     chosen += [(image.purpose, image) for image in shown if image.purpose == "thickness"][-1:]
     titles = {id(image): title for title, image in reversed(chosen)}
     return [

@@ -18,6 +18,8 @@ from fibsem_runtime.experiment import Experiment
 
 _THUMBNAIL_WIDTH_PX: Final = 640
 _JPEG_QUALITY: Final = 78
+_LEAST_DETAIL_PX: Final = 60
+"""Fewer pixels than this show nothing that a person would recognise (assumed)."""
 _SCALE_BAR_FRACTION: Final = 0.25
 """Longest scale bar as a part of the width (assumed: what figures in papers show)."""
 
@@ -92,13 +94,13 @@ def _whole_view(image: Image) -> View:
 
 
 def _detail_view(image: Image, points: list[PixelPoint], min_width_m: float) -> View:
-    """Return a 3:2 part around the points, four times as wide as they lie apart, moved into the image."""
+    """Return a 3:2 part around the points, four times as wide as they lie apart, as far as the image reaches."""
     height_px, width_px = image.shape
     xs, ys = [p.x_px for p in points], [p.y_px for p in points]
     spread_px = max(max(xs) - min(xs), 1.5 * (max(ys) - min(ys)))
     least_px = min_width_m / image.pixel_size_m if image.metadata.pixel_size_m else width_px / 8
-    part_width_px = min(width_px, round(max(4 * spread_px, least_px, 60)))
-    part_height_px = min(height_px, round(part_width_px / 1.5))
+    wanted_px = max(4 * spread_px, least_px, _LEAST_DETAIL_PX)
+    part_width_px, part_height_px = min(width_px, round(wanted_px)), min(height_px, round(wanted_px / 1.5))
     left_px = (max(xs) + min(xs) - part_width_px) / 2
     top_px = (max(ys) + min(ys) - part_height_px) / 2
     return View(

@@ -12,7 +12,6 @@ from fibsem_runtime.app.report.thickness import ThicknessScale, make_scale
 from fibsem_runtime.app.result import RunResult
 from fibsem_runtime.core.files import write_text
 from fibsem_runtime.core.units import format_angle, format_duration, format_quantity
-from fibsem_runtime.corrections import CHANGED
 from fibsem_runtime.experiment import Experiment
 
 _UNITS: Final = {"_m": "m", "_a": "A", "_v": "V"}
@@ -33,10 +32,11 @@ def render_report(experiment: Experiment, *, result: RunResult | None = None) ->
         "duration": format_duration,
         "angle": format_angle,
         "measurement": _measurement,
+        "tick": _tick,
         "words": lambda name: name.replace("_", " "),
     }
     template = environment.get_template("report.html")
-    return template.render(report=report, scale=_scale(report), changed_classes=CHANGED)
+    return template.render(report=report, scale=_scale(report))
 
 
 def write_report(experiment: Experiment, path: Path, *, result: RunResult | None = None) -> Path:
@@ -47,6 +47,14 @@ def write_report(experiment: Experiment, path: Path, *, result: RunResult | None
 
 def _scale(report: Report) -> ThicknessScale | None:
     return make_scale([lamella.thickness for lamella in report.lamellae])
+
+
+def _tick(time_s: float) -> str:
+    """Write a round time after the start without its zeros."""
+    minutes, seconds = divmod(round(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{value} {unit}" for value, unit in ((hours, "h"), (minutes, "min"), (seconds, "s")) if value]
+    return " ".join(parts) or "0"
 
 
 def _quantity(value: float | None, unit: str) -> str:

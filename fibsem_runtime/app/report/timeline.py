@@ -9,8 +9,8 @@ from typing import Final
 
 from fibsem_runtime.events import AnyDocument, StepFinished, StepStarted
 
-_TICKS_S: Final = (10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
-_MAX_TICK_COUNT: Final = 9
+_TICKS_S: Final = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400, 604800)
+_MAX_TICK_COUNT: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,36 +42,38 @@ def make_timeline(documents: Sequence[AnyDocument]) -> Timeline:
         return Timeline(started_at=None, span_s=0.0, bars=(), ticks=())
     start = min(d.wall_time for d in documents)
     span_s = max((max(d.wall_time for d in documents) - start).total_seconds(), 1e-9)
+    last_word = {document.run_id: document.wall_time for document in documents}
     return Timeline(
         started_at=start,
         span_s=span_s,
-        bars=[_bar(begun, ended, start, span_s) for begun, ended in _attempts(documents)],
+        bars=[_bar(begun, ended, last_word[begun.run_id], (start, span_s)) for begun, ended in _attempts(documents)],
         ticks=_ticks(span_s),
     )
 
 
-def _attempts(documents: Sequence[AnyDocument]) -> list[tuple[StepStarted, AnyDocument]]:
-    """Return each start with its end; what never ended, ends with the last word of its run."""
-    last_of_run = {document.run_id: document for document in documents}
+def _attempts(documents: Sequence[AnyDocument]) -> list[tuple[StepStarted, StepFinished | None]]:
+    """Return each start with its end, None for what was cut off."""
     running: dict[tuple[str, str], StepStarted] = {}
-    attempts: list[tuple[StepStarted, AnyDocument]] = []
+    attempts: list[tuple[StepStarted, StepFinished | None]] = []
     for document in documents:
         key = (document.lamella, document.step)
         if isinstance(document, StepStarted):
             if key in running:
-                attempts.append((running[key], last_of_run[running[key].run_id]))
+                attempts.append((running[key], None))
             running[key] = document
         elif isinstance(document, StepFinished) and key in running:
             attempts.append((running.pop(key), document))
-    return attempts + [(begun, last_of_run[begun.run_id]) for begun in running.values()]
+    return attempts + [(begun, None) for begun in running.values()]
 
 
-def _bar(begun: StepStarted, ended: AnyDocument, start: datetime, span_s: float) -> Bar:
-    duration_s = max((ended.wall_time - begun.wall_time).total_seconds(), 0.0)
+def _bar(begun: StepStarted, ended: StepFinished | None, cut_off_at: datetime, whole: tuple[datetime, float]) -> Bar:
+    start, span_s = whole
+    until = ended.wall_time if ended else cut_off_at
+    duration_s = max((until - begun.wall_time).total_seconds(), 0.0)
     return Bar(
         lamella=begun.lamella,
         step=begun.step,
-        status=ended.status if isinstance(ended, StepFinished) else "unfinished",
+        status=ended.status if ended else "unfinished",
         attempt=begun.attempt,
         duration_s=duration_s,
         start_fraction=(begun.wall_time - start).total_seconds() / span_s,
