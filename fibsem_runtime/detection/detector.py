@@ -21,11 +21,11 @@ from fibsem_runtime.detection.manifest import Manifest, Precision, read_manifest
 from fibsem_runtime.detection.preparation import fit_image, place_image
 from fibsem_runtime.detection.providers import Provider, ProviderRequest
 from fibsem_runtime.detection.segmentation import Box, Segmentation
-from fibsem_runtime.detection.settings import DetectionSettings
+from fibsem_runtime.detection.settings import EngineSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectedFeature:
+class FeatureResult:
     """One asked feature.
 
     ``point`` (pixels of the image) is None when it was not found, and ``reason`` says why; ``point_m`` is None also
@@ -62,7 +62,7 @@ class StageTimes:
 class Detection:
     """What was found in one image, by what; ``class_map``: (height, width) uint8 of the image's size."""
 
-    features: tuple[DetectedFeature, ...]
+    features: tuple[FeatureResult, ...]
     class_map: NDArray[np.uint8]
     model: str
     model_sha256: str
@@ -74,7 +74,7 @@ class Detection:
         """Return the time from image to features."""
         return self.times.total_ms
 
-    def __getitem__(self, name: str) -> DetectedFeature:
+    def __getitem__(self, name: str) -> FeatureResult:
         return next(feature for feature in self.features if feature.name == name)
 
 
@@ -85,6 +85,16 @@ class Detector:
         self._engine = engine
         self.manifest = manifest
         self.model_sha256 = model_sha256
+
+    @property
+    def name(self) -> str:
+        """Return the model's name."""
+        return self.manifest.name
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the features that the model finds."""
+        return tuple(self.manifest.features)
 
     @property
     def provider(self) -> Provider:
@@ -150,12 +160,12 @@ class Detector:
         }
         return segmentation, times
 
-    def _judge(self, finding: Finding, image: Image) -> DetectedFeature:
+    def _judge(self, finding: Finding, image: Image) -> FeatureResult:
         """Add the confidence and the metres to a finding."""
         known_scale = finding.point is not None and image.metadata.pixel_size_m is not None
         calibration = self.manifest.calibration.get(finding.name)
         weights = calibration.model_dump() if calibration else DEFAULT_WEIGHTS
-        return DetectedFeature(
+        return FeatureResult(
             name=finding.name,
             point=finding.point,
             point_m=image.to_metres(finding.point) if known_scale and finding.point else None,
@@ -167,12 +177,11 @@ class Detector:
         )
 
 
-def open_detector(models_directory: Path, settings: DetectionSettings) -> Detector:
-    """Open the model ``settings.model`` of a directory of models: check its manifest and hash, load it, warm it up.
+def open_detector(folder: Path, settings: EngineSettings) -> Detector:
+    """Open the model of a folder: check its manifest and hash, load it, warm it up.
 
     Raises `ModelError` for a missing, altered or malformed model and `ConfigError` for a provider that is not there.
     """
-    folder = models_directory / settings.model
     manifest = read_manifest(folder)
     _check_features(manifest, folder)
     precision: Precision = settings.precision if settings.precision else next(iter(manifest.files))

@@ -65,11 +65,17 @@ def candidates(request: ProviderRequest) -> list[Provider]:
 
     Raises `ConfigError` when the first is unknown and falling back is not allowed, or when none is known.
     """
-    known = set(onnxruntime.get_available_providers())
-    usable = [provider for provider in request.wanted if _NAMES[provider] in known]
+    known = available_providers()
+    usable = [provider for provider in request.wanted if provider in known]
     if not usable or (usable[0] != request.wanted[0] and not request.allow_fallback):
         raise ConfigError(refusal(request.wanted[0], usable[0] if usable else None))
     return usable
+
+
+def available_providers() -> list[Provider]:
+    """Return the providers that this build of ONNX Runtime knows; whether one loads shows only when it is opened."""
+    known = set(onnxruntime.get_available_providers())
+    return [provider for provider, name in _NAMES.items() if name in known]
 
 
 def session_arguments(provider: Provider, cache_folder: Path | None) -> list[tuple[str, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The detection part of ``config.yaml``."""
+"""How a model is run: the engine part of ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fibsem_runtime.detection.manifest import Precision
 from fibsem_runtime.detection.providers import Provider
 
 
-class DetectionSettings(BaseModel):
-    """Which model finds features and what it runs on.
+class EngineSettings(BaseModel):
+    """What a model runs on.
 
     ``providers`` in the order they are wanted; anything but the first is an error unless ``allow_fallback``.
     ``engine_cache`` keeps built TensorRT engines between runs.
@@ -17,7 +17,6 @@ class DetectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(default="lite0", min_length=1)
     precision: Precision | None = Field(default=None, description="None takes the manifest's first file")
     providers: tuple[Provider, ...] = Field(default=("cpu",), min_length=1)
     allow_fallback: bool = False

@@ -16,7 +16,7 @@ from tiny_models import FEATURES, write_level_model
 
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint
 from fibsem_runtime.core.errors import ConfigError, ImageFileError, ModelError
-from fibsem_runtime.detection import DetectionSettings, Detector, open_detector
+from fibsem_runtime.detection import Detector, EngineSettings, open_detector
 from fibsem_runtime.detection.manifest import ModelFile, read_manifest, sha256_of, write_manifest
 from fibsem_runtime.detection.preparation import fit_image, to_8_bit
 
@@ -27,7 +27,7 @@ EDGES = ("LamellaLeftEdge", "LamellaRightEdge", "LamellaTopEdge", "LamellaBottom
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     models = tmp_path_factory.mktemp("models")
     write_level_model(models / "levels")
-    return open_detector(models, DetectionSettings(model="levels", thread_count=1))
+    return open_detector(models / "levels", EngineSettings(thread_count=1))
 
 
 def image(data: NDArray[np.uint8] | NDArray[np.uint16], pixel_size_m: float | None = None) -> Image:
@@ -149,10 +149,10 @@ def test_a_detection_names_its_model_provider_and_time(detector: Detector, tmp_p
 def test_a_model_that_promises_a_feature_without_its_class_is_refused(tmp_path: Path) -> None:
     write_level_model(tmp_path / "few", classes=["background", "lamella"])
     with pytest.raises(ModelError, match=r"NeedleTip.*needs the class 'manipulator'"):
-        open_detector(tmp_path, DetectionSettings(model="few"))
+        open_detector(tmp_path / "few", EngineSettings())
     write_level_model(tmp_path / "odd", features=["TailOfTheNeedle"])
     with pytest.raises(ModelError, match="not in the table"):
-        open_detector(tmp_path, DetectionSettings(model="odd"))
+        open_detector(tmp_path / "odd", EngineSettings())
 
 
 def test_a_feature_that_is_not_promised_is_refused(detector: Detector) -> None:
@@ -175,7 +175,7 @@ def test_a_corrupt_model_is_one_line_even_if_its_hash_is_right(tmp_path: Path) -
     folder = write_level_model(tmp_path / "corrupt")
     _rewrite(folder, _truncate)
     with pytest.raises(ModelError, match="cannot be opened") as caught:
-        open_detector(tmp_path, DetectionSettings(model="corrupt"))
+        open_detector(tmp_path / "corrupt", EngineSettings())
     assert "\n" not in str(caught.value)
 
 
@@ -189,4 +189,4 @@ def test_a_graph_with_another_interface_is_refused_with_both(tmp_path: Path) -> 
 
     _rewrite(folder, rename)
     with pytest.raises(ModelError, match=r"'image' uint8.*export it again"):
-        open_detector(tmp_path, DetectionSettings(model="other"))
+        open_detector(tmp_path / "other", EngineSettings())

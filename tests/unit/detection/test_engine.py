@@ -11,7 +11,7 @@ from pytest_mock import MockerFixture
 from tiny_models import write_level_model
 
 from fibsem_runtime.core.errors import ConfigError
-from fibsem_runtime.detection import DetectionSettings, open_detector
+from fibsem_runtime.detection import EngineSettings, open_detector
 from fibsem_runtime.detection.providers import ProviderRequest, candidates, obtained, session_arguments
 
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -28,7 +28,7 @@ def build_knows(mocker: MockerFixture, names: list[str]) -> None:
 
 
 def test_the_cpu_is_obtained_when_it_is_asked_for(models: Path) -> None:
-    assert open_detector(models, DetectionSettings(model="levels")).provider == "cpu"
+    assert open_detector(models / "levels", EngineSettings()).provider == "cpu"
 
 
 @pytest.mark.parametrize(("provider", "needed"), [("cuda", "cuDNN"), ("tensorrt", "libnvinfer")])
@@ -36,15 +36,15 @@ def test_a_missing_accelerator_is_an_error_that_says_what_to_install(
     models: Path, mocker: MockerFixture, provider: Any, needed: str
 ) -> None:
     build_knows(mocker, ["CPUExecutionProvider"])
-    wanted = DetectionSettings(model="levels", providers=(provider, "cpu"))
+    wanted = EngineSettings(providers=(provider, "cpu"))
     with pytest.raises(ConfigError, match=f"{provider}.*gives cpu.*{needed}.*allow_fallback"):
-        open_detector(models, wanted)
+        open_detector(models / "levels", wanted)
 
 
 def test_falling_back_is_done_only_when_allowed_and_is_reported(models: Path, mocker: MockerFixture) -> None:
     build_knows(mocker, ["CPUExecutionProvider"])
-    allowed = DetectionSettings(model="levels", providers=("tensorrt", "cuda", "cpu"), allow_fallback=True)
-    assert open_detector(models, allowed).provider == "cpu"
+    allowed = EngineSettings(providers=("tensorrt", "cuda", "cpu"), allow_fallback=True)
+    assert open_detector(models / "levels", allowed).provider == "cpu"
 
 
 def test_a_provider_that_the_build_knows_but_cannot_load_is_no_silent_fallback(
@@ -60,9 +60,9 @@ def test_a_provider_that_the_build_knows_but_cannot_load_is_no_silent_fallback(
 
     mocker.patch.object(onnxruntime, "InferenceSession", side_effect=without_libraries)
     with pytest.raises(ConfigError, match="should run on cuda"):
-        open_detector(models, DetectionSettings(model="levels", providers=("cuda", "cpu")))
-    allowed = DetectionSettings(model="levels", providers=("cuda", "cpu"), allow_fallback=True)
-    assert open_detector(models, allowed).provider == "cpu"
+        open_detector(models / "levels", EngineSettings(providers=("cuda", "cpu")))
+    allowed = EngineSettings(providers=("cuda", "cpu"), allow_fallback=True)
+    assert open_detector(models / "levels", allowed).provider == "cpu"
     assert all(enable_fallback == 0 for _, enable_fallback in opened)
     assert [providers[0][0] for providers, _ in opened] == [ALL[1], ALL[1], ALL[2]]
 
@@ -98,9 +98,9 @@ def test_tensorrt_keeps_its_engines_in_half_precision_under_the_models_hash(
 
     mocker.patch.object(onnxruntime, "InferenceSession", side_effect=refuse)
     cache = tmp_path / "engines"
-    wanted = DetectionSettings(model="levels", providers=("tensorrt",), engine_cache=str(cache))
+    wanted = EngineSettings(providers=("tensorrt",), engine_cache=str(cache))
     with pytest.raises(ConfigError, match="tensorrt"):
-        open_detector(models, wanted)
+        open_detector(models / "levels", wanted)
     name, options = seen[0][0]
     assert name == ALL[0] and options["trt_fp16_enable"] == "1" and options["trt_engine_cache_enable"] == "1"
     assert Path(options["trt_engine_cache_path"]).parent == cache and Path(options["trt_engine_cache_path"]).is_dir()
