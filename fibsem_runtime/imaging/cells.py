@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 from fibsem_runtime.core import Image, PixelPoint
 from fibsem_runtime.core.errors import FeatureNotFoundError
 from fibsem_runtime.core.units import format_quantity
-from fibsem_runtime.imaging.blobs import BlobLimits, Region, drop_duplicates, find_regions
+from fibsem_runtime.imaging.blobs import BlobLimits, Region, find_regions
+from fibsem_runtime.imaging.contours import find_outlines, rim_strength
 from fibsem_runtime.imaging.filters import smooth, to_float
 
-_PIXELS_PER_DIAMETER: Final = 24
-"""Working resolution: the smallest cell is this many pixels wide (assumed: enough to outline it)."""
+_OUTLINE_PIXEL_M: Final = 0.4e-6
+_RIM_FINE_M: Final = 0.35e-6
+_RIM_COARSE_M: Final = 1.2e-6
+_RIM_WIDTH_M: Final = 0.6e-6
+"""Working pixel and sizes of the bright rim of a cell: tuned on simulated overviews of 195 nm pixels (assumed)."""
+_MIN_SCORE: Final = 0.3
+_HILL_PIXEL_COUNT: Final = 48
+"""Pixels across a hill at working resolution (assumed: enough to outline it)."""
+_MIN_HILL_SCORE: Final = 0.5
 _REACH_RATIO: Final = 1.5
 """How far from the asked point a cell is looked for, in expected widths (assumed: less than the spacing of cells)."""
 
@@ -33,20 +41,30 @@ class Blob:
 
 
 def find_cells(image: Image, *, min_diameter_m: float, max_diameter_m: float) -> list[Blob]:
-    """Find the cells of an electron image, the surest first.
+    """Find the cells of an electron image by their closed outlines, the surest first.
 
-    Both extents of a cell lie between the two diameters. Grid bars, holes, crystals and what the image cuts off are no
-    cells. Returns an empty list when there is none.
+    Both diameters bound the extents of a cell. Grid bars, holes, crystals and what the image cuts off have no closed
+    outline of that size. Returns an empty list when there is no cell; a score of 0.5 separates the cells of simulated
+    overviews from empty film, weaker ones are neighbours to keep away from rather than sites.
     """
-    values, pixels = _shrink_to(image, min_diameter_m)
-    limits = BlobLimits(
-        min_width_px=0.9 * min_diameter_m / image.pixel_size_m / pixels,
-        max_width_px=1.1 * max_diameter_m / image.pixel_size_m / pixels,
-        min_height_px=0.9 * min_diameter_m / image.pixel_size_m / pixels,
-        max_height_px=1.1 * max_diameter_m / image.pixel_size_m / pixels,
+    values, pixels = _shrink_to(image, _OUTLINE_PIXEL_M)
+    per_m = 1 / (image.pixel_size_m * pixels)
+    outlines = find_outlines(
+        rim_strength(values, _RIM_FINE_M * per_m, _RIM_COARSE_M * per_m),
+        min_radius_px=min_diameter_m / 2 * per_m,
+        max_radius_px=max_diameter_m / 2 * per_m,
+        rim_px=_RIM_WIDTH_M * per_m,
+        min_score=_MIN_SCORE,
     )
-    regions = [region for signal in _signals(values) for region in find_regions(signal, limits)]
-    return [_to_blob(region, pixels) for region in drop_duplicates(regions)]
+    return [
+        Blob(
+            centre=PixelPoint(outline.x_px * pixels, outline.y_px * pixels),
+            width_px=outline.width_px * pixels,
+            height_px=outline.height_px * pixels,
+            contrast_score=outline.score,
+        )
+        for outline in outlines
+    ]
 
 
 def find_cell_near(image: Image, point: PixelPoint, *, expected_width_m: float) -> Blob:
@@ -55,7 +73,7 @@ def find_cell_near(image: Image, point: PixelPoint, *, expected_width_m: float) 
     Its width is 0.5 to 1.8 of ``expected_width_m``, its height 0.12 to 1.2 of it. Raises `FeatureNotFoundError` when
     there is none within 1.5 expected widths.
     """
-    values, pixels = _shrink_to(image, expected_width_m / 2)
+    values, pixels = _shrink_to(image, expected_width_m / _HILL_PIXEL_COUNT)
     width_px = expected_width_m / image.pixel_size_m / pixels
     limits = BlobLimits(
         min_width_px=0.5 * width_px,
@@ -63,6 +81,7 @@ def find_cell_near(image: Image, point: PixelPoint, *, expected_width_m: float) 
         min_height_px=0.12 * width_px,
         max_height_px=1.2 * width_px,
         min_solidity_ratio=0.75,
+        min_score=_MIN_HILL_SCORE,
     )
     x_px, y_px = point.x_px / pixels, point.y_px / pixels
     near = [
@@ -78,20 +97,14 @@ def find_cell_near(image: Image, point: PixelPoint, *, expected_width_m: float) 
     return _to_blob(max(near, key=lambda pair: pair[0])[1], pixels)
 
 
-def _shrink_to(image: Image, diameter_m: float) -> tuple[NDArray[np.float32], float]:
-    """Return the gray values at working resolution and how many image pixels make one of theirs."""
-    pixels = max(1.0, diameter_m / image.pixel_size_m / _PIXELS_PER_DIAMETER)
+def _shrink_to(image: Image, pixel_size_m: float) -> tuple[NDArray[np.float32], float]:
+    """Return the gray values at a working pixel size and how many image pixels make one of theirs."""
+    pixels = max(1.0, pixel_size_m / image.pixel_size_m)
     values = to_float(image)
     if pixels > 1:
         size = (round(values.shape[1] / pixels), round(values.shape[0] / pixels))
         values = np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
     return values, image.shape[1] / values.shape[1]
-
-
-def _signals(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return brightness and strength of texture: a cell differs from the film in at least one of them."""
-    detail = values - smooth(values, 2.0)
-    return smooth(values, 1.5), np.sqrt(smooth(detail * detail, 2.5))
 
 
 def _to_blob(region: Region, pixels: float) -> Blob:
