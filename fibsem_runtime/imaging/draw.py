@@ -104,7 +104,7 @@ def draw_scale_bar(canvas: Rgb, pixel_size_m: float) -> Rgb:
     """Return a copy of ``canvas`` with a bar of a round length and its name in the lower left corner."""
     drawn = canvas.copy()
     scale = _scale(drawn)
-    length_m = _round_length_m(_BAR_FRACTION * drawn.shape[1] * pixel_size_m)
+    length_m = round_length_m(_BAR_FRACTION * drawn.shape[1] * pixel_size_m)
     margin_px, thick_px = round(24 * scale), max(2, round(6 * scale))
     left_px, bottom_px = margin_px, drawn.shape[0] - margin_px
     right_px = left_px + max(1, round(length_m / pixel_size_m))
@@ -178,7 +178,8 @@ def _write(canvas: Rgb, text: str, at_px: tuple[int, int], colour: Colour) -> No
     cv2.putText(canvas, text, (x_px, y_px), _FONT, size, colour, thick_px, cv2.LINE_AA)
 
 
-def _round_length_m(longest_m: float) -> float:
+def round_length_m(longest_m: float) -> float:
+    """Return the longest length of 1, 2 or 5 times a power of ten that is not longer than ``longest_m``."""
     decade_m = math.pow(10, math.floor(math.log10(longest_m)))
     return max(step * decade_m for step in _BAR_STEPS if step * decade_m <= longest_m * (1 + 1e-9))
 

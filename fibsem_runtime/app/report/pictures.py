@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fibsem_runtime.core import Image, PixelPoint, Pixels
+from fibsem_runtime.core import Image, PixelPoint
 from fibsem_runtime.core.errors import DataError
 from fibsem_runtime.events import ImageReference
 from fibsem_runtime.experiment import Experiment
+from fibsem_runtime.imaging.draw import round_length_m, to_rgb
 
 _THUMBNAIL_WIDTH_PX: Final = 640
 _JPEG_QUALITY: Final = 78
@@ -113,36 +113,22 @@ def _detail_view(image: Image, points: list[PixelPoint], min_width_m: float) -> 
 
 def _make(key: str, image: Image, view: View) -> Picture:
     left_px, top_px = int(view.left_px), int(view.top_px)
-    part = image.data[top_px : top_px + int(view.height_px), left_px : left_px + int(view.width_px)]
+    part = to_rgb(image)[top_px : top_px + int(view.height_px), left_px : left_px + int(view.width_px), 0]
     pixel_size_m = image.metadata.pixel_size_m
     return Picture(
         key=key,
         uri=_data_uri(part),
         view=view,
         pixel_size_m=pixel_size_m,
-        scale_bar_m=_round_length(view.width_px * pixel_size_m * _SCALE_BAR_FRACTION) if pixel_size_m else None,
+        scale_bar_m=round_length_m(view.width_px * pixel_size_m * _SCALE_BAR_FRACTION) if pixel_size_m else None,
     )
 
 
-def _round_length(longest_m: float) -> float:
-    """Return the largest 1, 2 or 5 times a power of ten that is not longer."""
-    power = 10.0 ** math.floor(math.log10(longest_m))
-    return power * max(step for step in (1, 2, 5) if step * power <= longest_m * (1 + 1e-9))
-
-
-def _data_uri(pixels: Pixels) -> str:
-    shown = _to_eight_bits(pixels)
+def _data_uri(shown: NDArray[np.uint8]) -> str:
+    """Return gray pixels as a JPEG inside an address, no wider than a thumbnail."""
     ratio = _THUMBNAIL_WIDTH_PX / shown.shape[1]
     if ratio < 1:
         size_px = (_THUMBNAIL_WIDTH_PX, max(1, round(shown.shape[0] * ratio)))
         shown = np.asarray(cv2.resize(shown, size_px, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     _, encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
-
-
-def _to_eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return 8-bit pixels as they are, and stretch 16-bit ones from their darkest to their brightest."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, dtype=np.uint8)
-    low, high = int(pixels.min()), int(pixels.max())
-    return np.asarray((pixels.astype(np.float32) - low) * (255.0 / max(high - low, 1)), dtype=np.uint8)

@@ -18,13 +18,14 @@ from fibsem_runtime.app.report.timeline import make_timeline
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint
 from fibsem_runtime.events import StepFinished, StepStarted
 from fibsem_runtime.experiment import Experiment
+from fibsem_runtime.imaging.draw import round_length_m
 
 coordinates = st.floats(0, 64)
 
 
 @given(st.floats(1e-9, 1e-2))
 def test_a_scale_bar_is_the_longest_round_length_that_fits(longest_m: float) -> None:
-    length_m = pictures._round_length(longest_m)
+    length_m = round_length_m(longest_m)
     assert longest_m / 2.5001 <= length_m <= longest_m * (1 + 1e-6)
     assert f"{length_m:.3e}"[0] in "125"
 
@@ -37,12 +38,6 @@ def test_a_detail_lies_inside_the_image_and_holds_its_points(points: list[PixelP
     for point in points:
         assert view.left_px - 1 <= point.x_px <= view.left_px + view.width_px + 1
         assert view.top_px - 1 <= point.y_px <= view.top_px + view.height_px + 1
-
-
-def test_sixteen_bits_are_stretched_to_what_a_screen_shows() -> None:
-    deep = np.array([[1000, 1500], [2000, 3000]], np.uint16)
-    assert pictures._to_eight_bits(deep).tolist() == [[0, 63], [127, 255]]
-    assert pictures._to_eight_bits(np.full((2, 2), 7, np.uint16)).tolist() == [[0, 0], [0, 0]]
 
 
 def test_an_image_without_a_scale_has_no_scale_bar(tmp_path: Path) -> None:
