@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fibsem_runtime.core.errors import ConfigError
@@ -22,7 +23,8 @@ class ImageSettings:
     reduced_area: RelativeArea | None = None
 
     def __post_init__(self) -> None:
-        if self.width_px < 1 or self.height_px < 1 or self.hfw_m <= 0 or self.dwell_time_s <= 0:
+        is_positive = 0 < self.hfw_m < math.inf and 0 < self.dwell_time_s < math.inf
+        if self.width_px < 1 or self.height_px < 1 or not is_positive:
             raise ConfigError(f"image settings need a positive size, field width and dwell time, got {self}")
         if self.line_integration_count < 1 or self.frame_integration_count < 1:
             raise ConfigError(f"integration counts start at 1, got {self}")

@@ -1,0 +1,134 @@
+"""Instruments for the contract suite: opened through the driver registry, guarded, and brought home after each test.
+
+A driver that can run without hardware gets one line in `REHEARSALS`: the settings it is opened with. Any other
+installed driver takes part with ``--driver NAME`` (and ``--host``) on its instrument, after a person at the terminal
+has agreed.
+A driver package of its own uses the same suite: install it and run ``pytest <here>/tests/contract --driver NAME``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fibsem_runtime.core import BeamType, CancelToken, MicroscopeState
+from fibsem_runtime.core.errors import ConfigError
+from fibsem_runtime.hal import (
+    DriverPlugin,
+    GuardSettings,
+    Kinematics,
+    Microscope,
+    available_drivers,
+    find_driver,
+    guard,
+    safe_route,
+)
+
+SEED = 11
+REHEARSALS: dict[str, dict[str, Any]] = {"simulator": {}}
+"""Drivers that need no hardware, and their settings."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Instrument:
+    """One opened instrument with its state at the beginning, which every test finds again."""
+
+    name: str
+    plugin: DriverPlugin
+    microscope: Microscope
+    kinematics: Kinematics
+    initial: MicroscopeState
+
+    def go_home(self) -> None:
+        """Stop milling, unblank, and restore pose and beams to what they were when the instrument was opened."""
+        microscope, cancel = self.microscope, CancelToken()
+        microscope.milling.stop()
+        for waypoint in safe_route(microscope.stage.position(), self.initial.stage_position):
+            if waypoint != microscope.stage.position():
+                microscope.stage.move_to(waypoint, cancel=cancel)
+        for beam_type in BeamType:
+            beam, initial = microscope.beam(beam_type), self.initial.beam(beam_type)
+            beam.set_blanked(blanked=False)
+            found = beam.settings()
+            if found.voltage_v != initial.voltage_v:
+                beam.set_voltage(initial.voltage_v)
+            if found.beam_current_a != initial.beam_current_a:
+                beam.set_current(initial.beam_current_a)
+            if found.scan_rotation_rad != initial.scan_rotation_rad:
+                beam.set_scan_rotation(initial.scan_rotation_rad)
+            if found.shift != initial.shift:
+                beam.set_shift(initial.shift)
+            if found.working_distance_m != initial.working_distance_m:
+                beam.set_working_distance(initial.working_distance_m)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options that let an instrument take part."""
+    group = parser.getgroup("fibsem-runtime")
+    group.addoption("--driver", action="append", default=[], help="run the contract suite on this installed driver")
+    group.addoption("--host", default=None, help="address of the instrument for --driver")
+
+
+def chosen_drivers(config: pytest.Config) -> list[str]:
+    """Return the drivers that take part: those asked for, or those that need no hardware.
+
+    Raises `ConfigError` for a driver that is not installed.
+    """
+    installed = available_drivers()
+    asked: list[str] = config.getoption("--driver")
+    for name in asked:
+        if name not in installed:
+            raise ConfigError(f"--driver {name} is not installed; available: {', '.join(installed)}")
+    return asked or [name for name in installed if name in REHEARSALS]
+
+
+def ask_consent(config: pytest.Config, names: list[str]) -> None:
+    """Ask the person at the terminal before anything real moves; end the session without a yes."""
+    hardware = [name for name in names if name not in REHEARSALS]
+    if not hardware or config.option.collectonly:
+        return
+    if not sys.__stdin__ or not sys.__stdin__.isatty():
+        pytest.exit(f"{', '.join(hardware)} would move: run this at a terminal where a person can agree", returncode=3)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+    try:
+        answer = input(
+            f"\nThe contract suite moves the stage of {', '.join(hardware)}, changes both beams and mills about "
+            "10 x 5 x 1 µm at the present place.\nIs nobody else using the instrument, is the sample expendable, are "
+            "needles and objective out? Type the driver's name to go on: "
+        ).strip()
+    finally:
+        if capture is not None:
+            capture.resume_global_capture()
+    if answer not in hardware:
+        pytest.exit("no consent, nothing has moved", returncode=3)
+
+
+@contextmanager
+def open_instrument(name: str, host: str | None) -> Iterator[Instrument]:
+    """Open an installed driver behind its guards; leave it in its safe state and closed."""
+    plugin = find_driver(name)
+    values = REHEARSALS.get(name, {}) | ({} if host is None else {"host": host})
+    raw = plugin.open(plugin.settings_model.model_validate(values), seed=SEED, state_directory=None)
+    try:
+        microscope = guard(raw, GuardSettings())
+        for beam_type in BeamType:
+            microscope.beam(beam_type).set_blanked(blanked=False)
+        yield Instrument(
+            name=name,
+            plugin=plugin,
+            microscope=microscope,
+            kinematics=Kinematics(raw.chain),
+            initial=microscope.state(),
+        )
+    finally:
+        try:
+            raw.driver.safe_state()
+        finally:
+            raw.driver.close()

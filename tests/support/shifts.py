@@ -1,0 +1,43 @@
+"""Measure how far the content of one image has moved in another; independent of the runtime's own registration."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibsem_runtime.core import Image, ImagePoint
+
+
+def content_shift(before: Image, after: Image) -> ImagePoint:
+    """Return how far what ``before`` shows has moved in ``after``, x right and y up, by cross-correlation.
+
+    Both images have one shape and pixel size; shifts up to a third of the field are found. Asserts a clear peak.
+    """
+    assert before.shape == after.shape
+    spectrum = np.fft.rfft2(_prepared(after)) * np.conj(np.fft.rfft2(_prepared(before)))
+    peaks = np.fft.irfft2(spectrum, s=before.shape)
+    row, column = np.unravel_index(int(np.argmax(peaks)), peaks.shape)
+    top = float(peaks[row, column])
+    assert top > 6 * float(peaks.std()), "the two images have nothing in common"
+    dy_px = _signed(row + _vertex(peaks[:, column], int(row)), before.shape[0])
+    dx_px = _signed(column + _vertex(peaks[row], int(column)), before.shape[1])
+    return ImagePoint(dx_px * before.pixel_size_m, -dy_px * before.pixel_size_m)
+
+
+def _prepared(image: Image) -> NDArray[np.float64]:
+    """Return the image without its mean and slow shading, fading to zero at the border."""
+    data = image.data.astype(np.float64)
+    height_px, width_px = data.shape
+    data -= data.mean()
+    window = np.outer(np.hanning(height_px), np.hanning(width_px))
+    return data * window
+
+
+def _vertex(line: NDArray[np.float64], index: int) -> float:
+    """Return where the parabola through a peak and its neighbours has its top, relative to ``index``."""
+    left, middle, right = line[index - 1], line[index], line[(index + 1) % line.size]
+    return float((left - right) / (2 * (left - 2 * middle + right)))
+
+
+def _signed(position: float, size: int) -> float:
+    return float(position - size if position > size / 2 else position)
