@@ -112,8 +112,11 @@ def _detail_view(image: Image, points: list[PixelPoint], min_width_m: float) -> 
 
 
 def _make(key: str, image: Image, view: View) -> Picture:
+    """Return a part of an image; 8-bit pixels stay as the instrument gave them, so that before and after compare."""
     left_px, top_px = int(view.left_px), int(view.top_px)
-    part = to_rgb(image)[top_px : top_px + int(view.height_px), left_px : left_px + int(view.width_px), 0]
+    part = to_rgb(image, stretch=image.data.dtype != np.uint8)[
+        top_px : top_px + int(view.height_px), left_px : left_px + int(view.width_px), 0
+    ]
     pixel_size_m = image.metadata.pixel_size_m
     return Picture(
         key=key,

@@ -21,6 +21,7 @@ from fibsem_runtime.experiment import Experiment
 from fibsem_runtime.imaging.draw import round_length_m
 
 coordinates = st.floats(0, 64)
+IMAGE = make_image()
 
 
 @given(st.floats(1e-9, 1e-2))
@@ -32,7 +33,7 @@ def test_a_scale_bar_is_the_longest_round_length_that_fits(longest_m: float) -> 
 
 @given(st.lists(st.builds(PixelPoint, coordinates, st.floats(0, 48)), min_size=1, max_size=2), st.floats(1e-7, 1e-3))
 def test_a_detail_lies_inside_the_image_and_holds_its_points(points: list[PixelPoint], width_m: float) -> None:
-    view = pictures._detail_view(make_image(), points, width_m)
+    view = pictures._detail_view(IMAGE, points, width_m)
     assert view.left_px >= 0 and view.top_px >= 0
     assert view.left_px + view.width_px <= 64 and view.top_px + view.height_px <= 48
     for point in points:
