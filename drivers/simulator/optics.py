@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
 from drivers.simulator.optics_settings import BeamLook, OpticsSettings
-from drivers.simulator.render import Region, draw, locate, prepare
-from drivers.simulator.sample import Sample
+from drivers.simulator.render import LookArrays, Region, draw, locate, prepare
+from drivers.simulator.sample import Material, Sample
 from drivers.simulator.shading import Look
-from drivers.simulator.texture import noise_volume, octave_weights
+from drivers.simulator.texture import noise_volume, resolved_octaves
 from drivers.simulator.tracing import NOTHING
 from drivers.simulator.view import View
 from fibsem_runtime.core import BeamType, ImagePoint, ImageSettings, Pixels, RelativeArea, SpecimenPosition
@@ -24,7 +24,7 @@ from fibsem_runtime.core.units import NM, UM
 
 __all__ = ["Conditions", "OpticsSettings", "auto_contrast", "first_hit", "render"]
 
-_CONTRAST_STEP: Final = 0.06
+_STEP_FRACTION: Final = 0.3
 _CONTRAST_WIDTH_PX: Final = 256
 _CONTRAST_MARGIN: Final = 0.06
 
@@ -126,8 +126,8 @@ def noise_free_signal(
         full_height_px=settings.height_px,
         pixel_size_m=pixel_m,
     )
-    look = _look(conditions.beam_type, optics, pixel_m)
-    signal, sky = draw(prepare(sample, view, region), look, contrast_step=_CONTRAST_STEP)
+    look = _look(conditions, optics, pixel_m)
+    signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
     if optics.edge_brightening:
         signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
     signal = blur(signal, covariance)
@@ -196,22 +196,20 @@ def _beam_look(beam_type: BeamType, optics: OpticsSettings) -> BeamLook:
     return optics.ion if beam_type is BeamType.ION else optics.electron
 
 
-def _look(beam_type: BeamType, optics: OpticsSettings, pixel_m: float) -> Look:
-    beam = _beam_look(beam_type, optics)
-    yields = [0.0, beam.film_yield, beam.ice_yield, beam.cell_yield, beam.bar_yield, beam.coating_yield]
-    wavelengths_m = tuple(w * UM for w in optics.texture_wavelengths_um)
-    return Look(
-        yields=np.array(yields, np.float32),
-        milled_fraction=beam.milled_fraction,
-        underside_fraction=optics.underside_fraction,
-        grazing_ratio=beam.grazing_ratio,
-        shadow_depth_m=optics.shadow_depth_um * UM,
-        shadow_floor_fraction=optics.shadow_floor_fraction,
-        background=optics.background,
-        texture_fraction=beam.texture_fraction if optics.texture else 0.0,
-        curtain_fraction=optics.curtain_fraction if optics.curtains else 0.0,
-        curtain_width_m=optics.curtain_width_um * UM,
-        wavelengths_m=np.array(wavelengths_m),
-        weights=octave_weights(wavelengths_m, pixel_m, optics.texture_exponent if optics.texture else 0.0),
-        volume=noise_volume(),
-    )
+def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> LookArrays:
+    beam = _beam_look(conditions.beam_type, optics)
+    wavelengths_m = [w * UM for w in optics.texture_wavelengths_um]
+    look = np.zeros(len(Material) + len(Look))
+    look[: len(Material)] = beam.yields()
+    look[Look.MILLED_FRACTION] = beam.milled_fraction
+    look[Look.UNDERSIDE_FRACTION] = optics.underside_fraction
+    look[Look.SOFTNESS] = 1 / (beam.grazing_ratio - 1)
+    look[Look.SHADOW_DEPTH_M] = optics.shadow_depth_um * UM
+    look[Look.SHADOW_FLOOR_FRACTION] = optics.shadow_floor_fraction
+    look[Look.BACKGROUND] = optics.background
+    look[Look.TEXTURE_FRACTION] = beam.texture_fraction if optics.texture else 0.0
+    look[Look.CURTAIN_FRACTION] = optics.curtain_fraction if optics.curtains else 0.0
+    look[Look.CURTAIN_WIDTH_M] = optics.curtain_width_um * UM
+    look[Look.RANGE_M] = _escape_m(conditions, optics)
+    look[Look.TRANSPARENCY_FRACTION] = beam.transparency_fraction
+    return look, resolved_octaves(wavelengths_m, pixel_m, optics.texture_exponent), noise_volume()

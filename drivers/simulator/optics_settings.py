@@ -20,10 +20,15 @@ class BeamLook(BaseModel):
     bar_yield: float = Field(gt=0)
     coating_yield: float = Field(gt=0)
     milled_fraction: float = Field(gt=0)
+    transparency_fraction: float = Field(ge=0, lt=1, description="signal lost where the sample is thin; assumed")
     grazing_ratio: float = Field(gt=1)
     texture_fraction: float = Field(ge=0)
     edge_gain: float = Field(ge=0)
     detected_fraction: float = Field(gt=0, description="quanta detected per primary particle at signal 1")
+
+    def yields(self) -> list[float]:
+        """Return the yields in the order of `Material`."""
+        return [0.0, self.film_yield, self.ice_yield, self.cell_yield, self.bar_yield, self.coating_yield]
 
 
 class OpticsSettings(BaseModel):
@@ -45,6 +50,7 @@ class OpticsSettings(BaseModel):
         bar_yield=0.95,
         coating_yield=0.75,
         milled_fraction=0.75,
+        transparency_fraction=0.6,
         grazing_ratio=4.0,
         texture_fraction=0.16,
         edge_gain=0.9,
@@ -57,6 +63,7 @@ class OpticsSettings(BaseModel):
         bar_yield=0.40,
         coating_yield=0.36,
         milled_fraction=0.6,
+        transparency_fraction=0.0,
         grazing_ratio=4.5,
         texture_fraction=0.24,
         edge_gain=0.6,

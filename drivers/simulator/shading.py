@@ -1,170 +1,208 @@
-"""How much signal a point gives: material, slope, depth in a trench, roughness and curtains."""
+"""How much signal a point gives: material, slope, thickness, depth in a trench, roughness and curtains."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from enum import IntEnum
+from typing import Any
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from drivers.simulator.sample import Material
 from drivers.simulator.texture import roughness, smooth_noise
-from drivers.simulator.tracing import BOTTOM, NOTHING, TOP, interpolate, trace
+from drivers.simulator.tracing import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at, trace
 
 _FILM = int(Material.FILM)
+_ICE = int(Material.ICE)
+_BAR = int(Material.BAR)
 _COATING = int(Material.COATING)
 
 
-class Look(NamedTuple):
-    """Coefficients of one frame, unpacked from `OpticsSettings` for one beam.
+class Look(IntEnum):
+    """Place of each coefficient of a frame in the array that `shade` reads; the first six are yields by `Material`.
 
-    ``yields``: (materials,) float32, signal at normal incidence; ``grazing_ratio``: signal at grazing over normal
-    incidence; ``shadow_depth_m`` and ``shadow_floor_fraction``: how the signal falls with depth below the surface.
+    The gains are those of `OpticsSettings`; lengths in metres.
     """
 
-    yields: NDArray[np.float32]
-    milled_fraction: float
-    underside_fraction: float
-    grazing_ratio: float
-    shadow_depth_m: float
-    shadow_floor_fraction: float
-    background: float
-    texture_fraction: float
-    curtain_fraction: float
-    curtain_width_m: float
-    wavelengths_m: NDArray[np.float64]
-    weights: NDArray[np.float32]
-    volume: NDArray[np.float32]
+    MILLED_FRACTION = 6
+    UNDERSIDE_FRACTION = 7
+    SOFTNESS = 8
+    SHADOW_DEPTH_M = 9
+    SHADOW_FLOOR_FRACTION = 10
+    BACKGROUND = 11
+    TEXTURE_FRACTION = 12
+    CURTAIN_FRACTION = 13
+    CURTAIN_WIDTH_M = 14
+    RANGE_M = 15
+    TRANSPARENCY_FRACTION = 16
 
 
-class Raster(NamedTuple):
-    """Pixels to look through: the ray of (row, column) starts at ``corner + column across + row down``."""
+_MILLED = int(Look.MILLED_FRACTION)
+_UNDERSIDE = int(Look.UNDERSIDE_FRACTION)
+_SOFTNESS = int(Look.SOFTNESS)
+_SHADOW_DEPTH = int(Look.SHADOW_DEPTH_M)
+_SHADOW_FLOOR = int(Look.SHADOW_FLOOR_FRACTION)
+_BACKGROUND = int(Look.BACKGROUND)
+_TEXTURE = int(Look.TEXTURE_FRACTION)
+_CURTAIN = int(Look.CURTAIN_FRACTION)
+_CURTAIN_WIDTH = int(Look.CURTAIN_WIDTH_M)
+_RANGE = int(Look.RANGE_M)
+_TRANSPARENCY = int(Look.TRANSPARENCY_FRACTION)
 
-    corner: NDArray[np.float64]
-    across: NDArray[np.float64]
-    down: NDArray[np.float64]
-    direction: NDArray[np.float64]
-    tile_px: int
-    tile_columns: int
-    tile_starts: NDArray[np.int64]
-    tile_cuts: NDArray[np.int64]
+_BAR_DEPTH_M = -1e-6
+"""Columns reaching deeper below the film's top stand on a bar, with ice above it, as milling has it."""
+_CURTAIN_ONSET_M = 0.5e-6
+_WALL_ROUGHNESS = 0.35
+"""Roughness of a milled face over that of the surface; assumed, a polished face is smoother."""
 
 
-@njit(cache=True, nogil=True)
-def gradient(grid: Any, pitch_m: float, gx: float, gy: float) -> Any:
+@njit(cache=True, nogil=True, error_model="numpy")
+def gradient(grid: Any, layer: int, pitch_m: float, gx: float, gy: float) -> Any:
     """Return the slopes of a surface in x and y, from central differences interpolated between the samples."""
-    rows, columns = grid.shape
-    i, j = min(int(gx), columns - 2), min(int(gy), rows - 2)
-    fx, fy = gx - i, gy - j
+    rows, columns = grid.shape[0], grid.shape[1]
+    i, j = min(max(int(gx), 1), columns - 3), min(max(int(gy), 1), rows - 3)
+    fx, fy = min(max(gx - i, 0.0), 1.0), min(max(gy - j, 0.0), 1.0)
     slope_x, slope_y = 0.0, 0.0
     for dj in range(2):
         for di in range(2):
             weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
-            left, right = max(i + di - 1, 0), min(i + di + 1, columns - 1)
-            down, up = max(j + dj - 1, 0), min(j + dj + 1, rows - 1)
-            slope_x += weight * (grid[j + dj, right] - grid[j + dj, left]) / ((right - left) * pitch_m)
-            slope_y += weight * (grid[up, i + di] - grid[down, i + di]) / ((up - down) * pitch_m)
-    return slope_x, slope_y
+            slope_x += weight * (grid[j + dj, i + di + 1, layer] - grid[j + dj, i + di - 1, layer])
+            slope_y += weight * (grid[j + dj + 1, i + di, layer] - grid[j + dj - 1, i + di, layer])
+    return slope_x / (2.0 * pitch_m), slope_y / (2.0 * pitch_m)
 
 
-@njit(cache=True, nogil=True)
-def wall_normal(cuts: Any, c: int, x: float, y: float, z: float) -> Any:
+@njit(cache=True, nogil=True, error_model="numpy")
+def wall_normal(frame: Any, size: Any, fronts: Any, c: int, x: float, y: float, z: float) -> Any:
     """Return the outward normal of the face that a cut has left at a point on it."""
-    f = cuts.frame[c]
+    f = frame[c]
     qx, qy, qz = x - f[0], y - f[1], z - f[2]
     gu = (f[3] * qx + f[4] * qy + f[5] * qz - f[12]) / f[13]
     gv = (f[6] * qx + f[7] * qy + f[8] * qz - f[14]) / f[15]
-    width, height = cuts.size[c, 0], cuts.size[c, 1]
-    i, j = min(max(int(gu), 0), width - 2), min(max(int(gv), 0), height - 2)
-    k = cuts.size[c, 2] + j * width + i
+    width = size[c, 0]
+    i, j = min(max(int(gu), 0), width - 2), min(max(int(gv), 0), size[c, 1] - 2)
+    k = size[c, 2] + j * width + i
     fu, fv = gu - i, gv - j
-    a, b = cuts.front_m[k], cuts.front_m[k + 1]
-    d, e = cuts.front_m[k + width], cuts.front_m[k + width + 1]
+    a, b = fronts[k], fronts[k + 1]
+    d, e = fronts[k + width], fronts[k + width + 1]
     nu = ((b - a) * (1.0 - fv) + (e - d) * fv) / f[13]
     nv = ((d - a) * (1.0 - fu) + (e - b) * fu) / f[15]
-    length = math.sqrt(nu * nu + nv * nv + 1.0)
-    nu, nv, nw = nu / length, nv / length, -1.0 / length
+    scale = 1.0 / math.sqrt(nu * nu + nv * nv + 1.0)
+    nu, nv, nw = nu * scale, nv * scale, -scale
     return (nu * f[3] + nv * f[6] + nw * f[9], nu * f[4] + nv * f[7] + nw * f[10], nu * f[5] + nv * f[8] + nw * f[11])
 
 
-@njit(cache=True, nogil=True)
-def base_yield(solid: Any, look: Any, gx: float, gy: float, z: float, depth_m: float) -> float:
-    """Return the signal of the material at a point, blended over the cells around it."""
-    i, j = min(int(gx), solid.top_m.shape[1] - 2), min(int(gy), solid.top_m.shape[0] - 2)
+@njit(cache=True, nogil=True, error_model="numpy")
+def base_yield(grid: Any, look: Any, gx: float, gy: float, z: float, depth_m: float) -> float:
+    """Return the signal of the layer at a point, blended over the cells around it; thin coating lets it through."""
+    i, j = min(int(gx), grid.shape[1] - 2), min(int(gy), grid.shape[0] - 2)
     fx, fy = gx - i, gy - j
-    total = 0.0
+    below, coating_m = 0.0, 0.0
     for dj in range(2):
         for di in range(2):
             weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
-            m = solid.material[j + dj, i + di]
-            if solid.coating_m[j + dj, i + di] > depth_m:
-                m = _COATING
-            elif z < 0.0 and solid.top_m[j + dj, i + di] > 0.0 and m != 4:
-                m = _FILM
-            total += weight * look.yields[m]
-    return total
+            material = int(grid[j + dj, i + di, 3])
+            is_bar = grid[j + dj, i + di, 1] < _BAR_DEPTH_M
+            if z > 0.0:
+                material = _ICE if material == _BAR else material
+            else:
+                material = _BAR if is_bar else _FILM
+            below += weight * look[material]
+            coating_m += weight * grid[j + dj, i + di, 2]
+    if coating_m <= depth_m:
+        return below
+    through = math.exp(-(coating_m - depth_m) / look[_RANGE])
+    return float(look[_COATING] + through * (below - look[_COATING]))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def shade_surface(
+    grid: Any, place: Any, look: Any, kind: int, gx: float, gy: float, z: float, dx: float, dy: float, dz: float
+) -> Any:
+    """Return (signal at normal incidence, cosine of incidence) of an untouched surface."""
+    layer = 0 if kind == TOP else 1
+    side = 1.0 if kind == TOP else -1.0
+    sx, sy = gradient(grid, layer, place[2], gx, gy)
+    cosine = side * (sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
+    if kind == BOTTOM:
+        return base_yield(grid, look, gx, gy, z, 1.0) * look[_UNDERSIDE], cosine
+    signal = base_yield(grid, look, gx, gy, z, 0.0)
+    thickness_m = max(z - surface_at(grid, 1, gx, gy), 0.0)
+    return signal * (1.0 - look[_TRANSPARENCY] * math.exp(-thickness_m / look[_RANGE])), cosine
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def curtains(look: Any, volume: Any, frame: Any, cut: int, x: float, y: float, z: float) -> float:
+    """Return the streaks of a milled face: they run along the ions and stay where they are when it is milled again."""
+    q = 1.0 / look[_CURTAIN_WIDTH]
+    u = (frame[cut, 3] * x + frame[cut, 4] * y + frame[cut, 5] * z) * q
+    v = (frame[cut, 6] * x + frame[cut, 7] * y + frame[cut, 8] * z) * q
+    w = (frame[cut, 9] * x + frame[cut, 10] * y + frame[cut, 11] * z) * q
+    coarse = smooth_noise(volume, u, 0.2 * v, 0.04 * w)
+    return float(coarse + 0.5 * smooth_noise(volume, 2.7 * u + 9.1, 0.2 * v, 0.08 * w))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def shade(
-    solid: Any, cuts: Any, look: Any, kind: int, cut: int, x: float, y: float, z: float, dx: float, dy: float, dz: float
+    grid: Any,
+    place: Any,
+    layout: Any,
+    frame: Any,
+    size: Any,
+    fronts: Any,
+    rays: Any,
+    look: Any,
+    octaves: Any,
+    volume: Any,
+    kind: int,
+    cut: int,
+    gx: float,
+    gy: float,
+    z: float,
 ) -> Any:
     """Return (signal, open sky) of a hit; open sky is 1 on the surface and falls towards 0 deep in a trench."""
-    gx = min(max((x - solid.x0_m) / solid.pitch_m, 0.0), solid.top_m.shape[1] - 1.0)
-    gy = min(max((y - solid.y0_m) / solid.pitch_m, 0.0), solid.top_m.shape[0] - 1.0)
-    depth_m = max(interpolate(solid.top_m, gx, gy) - z, 0.0) if kind != TOP else 0.0
+    dx, dy, dz = rays[3, 0], rays[3, 1], rays[3, 2]
+    x, y = place[0] + (gx + layout[0]) * place[2], place[1] + (gy + layout[1]) * place[2]
+    rough = 0.0
+    if look[_TEXTURE] > 0.0:
+        rough = look[_TEXTURE] * roughness(volume, octaves, x, y, z)
+    gx, gy = min(max(gx, 0.0), grid.shape[1] - 1.0), min(max(gy, 0.0), grid.shape[0] - 1.0)
     sky = 1.0
-    if kind == TOP:
-        sx, sy = gradient(solid.top_m, solid.pitch_m, gx, gy)
-        cosine = (sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
-        signal = base_yield(solid, look, gx, gy, z, depth_m)
-        rough = roughness(look.volume, look.wavelengths_m, look.weights, x, y, z)
-    elif kind == BOTTOM:
-        sx, sy = gradient(solid.bottom_m, solid.pitch_m, gx, gy)
-        cosine = -(sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
-        signal = base_yield(solid, look, gx, gy, z, depth_m) * look.underside_fraction
-        rough = roughness(look.volume, look.wavelengths_m, look.weights, x, y, z)
+    if kind == SURROUNDINGS:
+        signal, cosine = look[_COATING], -dz
+    elif kind == TOP or kind == BOTTOM:
+        signal, cosine = shade_surface(grid, place, look, kind, gx, gy, z, dx, dy, dz)
     else:
-        nx, ny, nz = wall_normal(cuts, cut, x, y, z)
+        depth_m = max(surface_at(grid, 0, gx, gy) - z, 0.0)
+        nx, ny, nz = wall_normal(frame, size, fronts, cut, x, y, z)
         cosine = -(nx * dx + ny * dy + nz * dz)
-        signal = base_yield(solid, look, gx, gy, z, depth_m) * look.milled_fraction
-        rough = 0.35 * roughness(look.volume, look.wavelengths_m, look.weights, x, y, z)
-        f = cuts.frame[cut]
-        q = 1.0 / look.curtain_width_m
-        u, v, w = f[3] * x + f[4] * y + f[5] * z, f[6] * x + f[7] * y + f[8] * z, f[9] * x + f[10] * y + f[11] * z
-        curtain = smooth_noise(look.volume, u * q, 0.2 * v * q, 0.04 * w * q) + 0.5 * smooth_noise(
-            look.volume, 2.7 * u * q, 0.2 * v * q, 0.08 * w * q
-        )
-        signal *= 1.0 + look.curtain_fraction * curtain * (1.0 - math.exp(-depth_m / 0.5e-6))
-        sky = look.shadow_floor_fraction + (1.0 - look.shadow_floor_fraction) * math.exp(-depth_m / look.shadow_depth_m)
-    softness = 1.0 / (look.grazing_ratio - 1.0)
-    slope_gain = (1.0 + softness) / (max(cosine, 0.0) + softness)
-    return signal * slope_gain * sky * (1.0 + look.texture_fraction * rough), sky
+        signal = base_yield(grid, look, gx, gy, z, depth_m) * look[_MILLED]
+        rough *= _WALL_ROUGHNESS
+        if look[_CURTAIN] > 0.0:
+            onset = 1.0 - math.exp(-depth_m / _CURTAIN_ONSET_M)
+            signal *= 1.0 + look[_CURTAIN] * onset * curtains(look, volume, frame, cut, x, y, z)
+        sky = look[_SHADOW_FLOOR] + (1.0 - look[_SHADOW_FLOOR]) * math.exp(-depth_m / look[_SHADOW_DEPTH])
+    gain = (1.0 + look[_SOFTNESS]) / (max(cosine, 0.0) + look[_SOFTNESS])
+    return signal * gain * sky * (1.0 + rough), sky
 
 
-@njit(cache=True, nogil=True)
-def look_through(
-    solid: Any, cuts: Any, look: Any, raster: Any, row: float, column: float, first: int, last: int
-) -> Any:
-    """Return (signal, open sky) of the ray through a point of the raster."""
-    c, a, d, n = raster.corner, raster.across, raster.down, raster.direction
-    px = c[0] + column * a[0] + row * d[0]
-    py = c[1] + column * a[1] + row * d[1]
-    pz = c[2] + column * a[2] + row * d[2]
-    s, kind, cut = trace(solid, cuts, raster.tile_cuts, first, last, px, py, pz, n[0], n[1], n[2])
-    if kind == NOTHING:
-        return look.background, 0.0
-    return shade(solid, cuts, look, kind, cut, px + s * n[0], py + s * n[1], pz + s * n[2], n[0], n[1], n[2])
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def draw_rows(
-    solid: Any,
-    cuts: Any,
-    look: Any,
+    grid: Any,
+    bounds: Any,
+    place: Any,
+    layout: Any,
+    frame: Any,
+    size: Any,
+    fronts: Any,
+    tile_starts: Any,
+    tiles: Any,
+    rays: Any,
+    course: Any,
+    paths: Any,
     raster: Any,
+    look: Any,
+    octaves: Any,
+    volume: Any,
     offsets: Any,
     wanted: Any,
     first_row: int,
@@ -178,12 +216,19 @@ def draw_rows(
         for column in range(signal.shape[1]):
             if not wanted[row, column]:
                 continue
-            tile = (row // raster.tile_px) * raster.tile_columns + column // raster.tile_px
-            first, last = raster.tile_starts[tile], raster.tile_starts[tile + 1]
+            tile = (row >> raster[2]) * raster[3] + (column >> raster[2])
+            first, last = tile_starts[tile], tile_starts[tile + 1]
             total, open_sky = 0.0, 0.0
             for k in range(count):
-                one, two = look_through(
-                    solid, cuts, look, raster, row + offsets[k, 0], column + offsets[k, 1], first, last
+                across, down = column + raster[0] + offsets[k, 1], row + raster[1] + offsets[k, 0]
+                gx, gy, z, kind, cut = trace(
+                    grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down
+                )
+                if kind == NOTHING:
+                    total += look[_BACKGROUND]
+                    continue
+                one, two = shade(
+                    grid, place, layout, frame, size, fronts, rays, look, octaves, volume, kind, cut, gx, gy, z
                 )
                 total += one
                 open_sky += two
@@ -191,18 +236,37 @@ def draw_rows(
             sky[row, column] = open_sky / count
 
 
-@njit(cache=True, nogil=True)
-def locate_rows(solid: Any, cuts: Any, raster: Any, first_row: int, last_row: int, places: Any, kinds: Any) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def locate_rows(
+    grid: Any,
+    bounds: Any,
+    place: Any,
+    layout: Any,
+    frame: Any,
+    size: Any,
+    fronts: Any,
+    tile_starts: Any,
+    tiles: Any,
+    rays: Any,
+    course: Any,
+    paths: Any,
+    raster: Any,
+    first_row: int,
+    last_row: int,
+    places: Any,
+    kinds: Any,
+) -> None:
     """Fill rows of ``places`` (rows, columns, 3) with the specimen points that pixel centres show, and their kinds."""
-    c, a, d, n = raster.corner, raster.across, raster.down, raster.direction
     for row in range(first_row, last_row):
         for column in range(kinds.shape[1]):
-            tile = (row // raster.tile_px) * raster.tile_columns + column // raster.tile_px
-            first, last = raster.tile_starts[tile], raster.tile_starts[tile + 1]
-            px = c[0] + (column + 0.5) * a[0] + (row + 0.5) * d[0]
-            py = c[1] + (column + 0.5) * a[1] + (row + 0.5) * d[1]
-            pz = c[2] + (column + 0.5) * a[2] + (row + 0.5) * d[2]
-            s, kind, _ = trace(solid, cuts, raster.tile_cuts, first, last, px, py, pz, n[0], n[1], n[2])
+            tile = (row >> raster[2]) * raster[3] + (column >> raster[2])
+            first, last = tile_starts[tile], tile_starts[tile + 1]
+            across, down = column + raster[0] + 0.5, row + raster[1] + 0.5
+            gx, gy, z, kind, _ = trace(
+                grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down
+            )
+            hit = kind != NOTHING
             kinds[row, column] = kind
-            for axis in range(3):
-                places[row, column, axis] = (px, py, pz)[axis] + s * n[axis] if kind != NOTHING else np.nan
+            places[row, column, 0] = place[0] + (gx + layout[0]) * place[2] if hit else math.nan
+            places[row, column, 1] = place[1] + (gy + layout[1]) * place[2] if hit else math.nan
+            places[row, column, 2] = z if hit else math.nan

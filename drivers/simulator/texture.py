@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -21,18 +22,19 @@ def noise_volume() -> NDArray[np.float32]:
     return 2.0 * values - 1.0
 
 
-def octave_weights(wavelengths_m: tuple[float, ...], pixel_size_m: float, exponent: float) -> NDArray[np.float32]:
-    """Return the weight of each octave; what is finer than about two pixels fades out, so that it does not alias.
+def resolved_octaves(wavelengths_m: Sequence[float], pixel_size_m: float, exponent: float) -> NDArray[np.float64]:
+    """Return (n, 2) lattice cells a metre and weight of the octaves that a pixel size resolves.
 
-    Weights follow ``wavelength ** exponent``, relative to the coarsest.
+    What is finer than about two pixels fades out, so that it does not alias. Weights follow ``wavelength ** exponent``,
+    relative to the coarsest.
     """
-    wavelengths = np.asarray(wavelengths_m)
+    wavelengths = np.asarray(wavelengths_m, np.float64)
     resolved = np.clip((wavelengths / pixel_size_m - 2.0) / 2.0, 0.0, 1.0)
-    weights = (wavelengths / wavelengths.max()) ** exponent * resolved
-    return np.asarray(weights, np.float32)
+    octaves = np.stack([1 / wavelengths, (wavelengths / wavelengths.max()) ** exponent * resolved], axis=1)
+    return np.ascontiguousarray(octaves[octaves[:, 1] > 0])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
     """Return value noise at a point counted in lattice cells; smooth, of mean 0, repeating after 64 cells."""
     xf, yf, zf = np.floor(x), np.floor(y), np.floor(z)
@@ -50,12 +52,11 @@ def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
     return low + fz * (c + fy * (d - c) - low)
 
 
-@njit(cache=True, nogil=True)
-def roughness(volume: Any, wavelengths_m: Any, weights: Any, x: float, y: float, z: float) -> float:
-    """Return the sum of the octaves at a specimen point in metres."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def roughness(volume: Any, octaves: Any, x: float, y: float, z: float) -> float:
+    """Return the sum of the octaves, (n, 2) lattice cells a metre and weight, at a specimen point in metres."""
     total = 0.0
-    for octave in range(weights.shape[0]):
-        if weights[octave] > 0.0:
-            q = 1.0 / wavelengths_m[octave]
-            total += weights[octave] * smooth_noise(volume, x * q + 17.3 * octave, y * q, z * q)
+    for k in range(octaves.shape[0]):
+        q = octaves[k, 0]
+        total += octaves[k, 1] * smooth_noise(volume, x * q + 17.3 * k, y * q, z * q)
     return total

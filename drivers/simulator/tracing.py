@@ -2,7 +2,11 @@
 
 A cut removes everything on the ray between entering and leaving it, so a ray that meets the solid inside a cut goes on
 where that cut ends. Surfaces and fronts are bilinear patches and are hit exactly (a quadratic equation a cell), so that
-an edge is where the truth has it at any magnification.
+an edge is where the truth has it at any magnification. Beyond the map lies a plane at the height of its rim: the bar.
+
+All rays of a frame are parallel, so what only depends on the direction is computed once (`aim.Aim`). A ray is given by
+its pixel, ``across`` and ``down``; s is the distance along it in metres. ``grid``, ``bounds``, ``layout`` are those of
+`Solid`, ``size`` and ``fronts`` those of `PackedCuts`, ``course`` and ``paths`` those of `Aim`.
 """
 
 from __future__ import annotations
@@ -12,32 +16,31 @@ from typing import Any, Final
 
 from numba import njit
 
-from drivers.simulator.solid import COARSE_BLOCK, CUT_COARSE_BLOCK, CUT_FINE_BLOCK, FINE_BLOCK, MIDDLE_BLOCK
+from drivers.simulator.solid import COARSE_SHIFT, CUT_COARSE_SHIFT, CUT_FINE_SHIFT, FINE_SHIFT, MIDDLE_SHIFT
 
 NOTHING: Final = 0
 TOP: Final = 1
 BOTTOM: Final = 2
 WALL: Final = 3
-"""What a ray hit: nothing, the upper or the lower surface of the sample, or the face that a cut has left."""
+SURROUNDINGS: Final = 4
+"""What a ray hit: nothing, the upper or lower surface, the face that a cut has left, or the plane around the map."""
 
 _STEP_PAST_M: Final = 1e-13
 _MAX_EVENTS: Final = 400
 _FAR_M: Final = 1e9
 
 
-@njit(cache=True, nogil=True)
-def to_exit(position: float, rate: float, cell: float, size: float) -> float:
-    """Return the distance along the ray to the far side of a cell, in units of 1 / rate."""
-    if rate > 1e-12:
-        return ((cell + 1.0) * size - position) / rate
-    if rate < -1e-12:
-        return (cell * size - position) / rate
-    return _FAR_M
+@njit(cache=True, nogil=True, error_model="numpy")
+def to_exit(position: float, rate: float, inverse: float, cell: int, shift: int) -> float:
+    """Return the distance along the ray to the far side of a block; ``rate`` cells a metre."""
+    if rate > 0.0:
+        return (((cell + 1) << shift) - position) * inverse
+    return ((cell << shift) - position) * inverse
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def first_root(start: float, slope: float, bend: float) -> float:
-    """Return the first positive root of ``start + slope t + bend t^2``, a large number when there is none."""
+    """Return the first root at 0 or later of ``start + slope t + bend t^2``, a large number when there is none."""
     root = slope * slope - 4.0 * bend * start
     if root < 0.0:
         return _FAR_M
@@ -52,47 +55,47 @@ def first_root(start: float, slope: float, bend: float) -> float:
     return min(one, two)
 
 
-@njit(cache=True, nogil=True)
-def interpolate(grid: Any, gx: float, gy: float) -> float:
-    """Return the bilinear value of ``grid`` at (gx, gy) in cells; the caller keeps inside."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def surface_at(grid: Any, layer: int, gx: float, gy: float) -> float:
+    """Return the bilinear height of a layer at (gx, gy) in cells of the part; the caller keeps inside."""
     i = min(int(gx), grid.shape[1] - 2)
     j = min(int(gy), grid.shape[0] - 2)
     fx = gx - i
     fy = gy - j
-    low = grid[j, i] + fx * (grid[j, i + 1] - grid[j, i])
-    high = grid[j + 1, i] + fx * (grid[j + 1, i + 1] - grid[j + 1, i])
-    return low + fy * (high - low)
+    low = grid[j, i, layer] + fx * (grid[j, i + 1, layer] - grid[j, i, layer])
+    high = grid[j + 1, i, layer] + fx * (grid[j + 1, i + 1, layer] - grid[j + 1, i, layer])
+    return float(low + fy * (high - low))
 
 
-@njit(cache=True, nogil=True)
-def is_inside(solid: Any, x: float, y: float, z: float) -> bool:
+@njit(cache=True, nogil=True, error_model="numpy")
+def is_inside(grid: Any, gx: float, gy: float, z: float) -> bool:
     """Tell whether a point lies between the two surfaces."""
-    gx = (x - solid.x0_m) / solid.pitch_m
-    gy = (y - solid.y0_m) / solid.pitch_m
-    if gx < 0.0 or gy < 0.0 or gx >= solid.top_m.shape[1] - 1 or gy >= solid.top_m.shape[0] - 1:
+    if gx < 0.0 or gy < 0.0 or gx >= grid.shape[1] - 1 or gy >= grid.shape[0] - 1:
         return False
-    return z < interpolate(solid.top_m, gx, gy) and z > interpolate(solid.bottom_m, gx, gy)
+    return z < surface_at(grid, 0, gx, gy) and z > surface_at(grid, 1, gx, gy)
 
 
-@njit(cache=True, nogil=True)
-def cross_patch(grid: Any, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float) -> Any:
+@njit(cache=True, nogil=True, error_model="numpy")
+def cross_patch(
+    grid: Any, layer: int, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float
+) -> Any:
     """Return value, slope and bend of ``z - surface`` along a ray that starts at (fx, fy) in cell (i, j)."""
-    a = float(grid[j, i])
-    b = grid[j, i + 1] - a
-    c = grid[j + 1, i] - a
-    d = grid[j + 1, i + 1] - a - b - c
+    a = float(grid[j, i, layer])
+    b = grid[j, i + 1, layer] - a
+    c = grid[j + 1, i, layer] - a
+    d = grid[j + 1, i + 1, layer] - a - b - c
     start = z - (a + b * fx + c * fy + d * fx * fy)
     slope = dz - (b * dx + c * dy + d * (fx * dy + fy * dx))
     return start, slope, -d * dx * dy
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def enter_cell(
-    solid: Any, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float, end: float
+    grid: Any, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float, end: float
 ) -> Any:
     """Return (distance, surface) of the first entry into the solid within one cell; `NOTHING` when there is none."""
-    top_0, top_1, top_2 = cross_patch(solid.top_m, i, j, fx, fy, z, dx, dy, dz)
-    low_0, low_1, low_2 = cross_patch(solid.bottom_m, i, j, fx, fy, z, dx, dy, dz)
+    top_0, top_1, top_2 = cross_patch(grid, 0, i, j, fx, fy, z, dx, dy, dz)
+    low_0, low_1, low_2 = cross_patch(grid, 1, i, j, fx, fy, z, dx, dy, dz)
     if top_0 <= 0.0 and low_0 >= 0.0:
         return 0.0, (TOP if -top_0 < low_0 else BOTTOM)
     best, surface = end, NOTHING
@@ -107,193 +110,216 @@ def enter_cell(
     return best, surface
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def enter_solid(
-    solid: Any, px: float, py: float, pz: float, dx: float, dy: float, dz: float, s: float, s_end: float
+    grid: Any, bounds: Any, layout: Any, course: Any, gx0: float, gy0: float, z0: float, s: float, s_end: float
 ) -> Any:
     """Return (s, surface) where the ray enters the solid after ``s``; `NOTHING` when it leaves the sample first."""
-    pitch = solid.pitch_m
-    gx0, gy0 = (px - solid.x0_m) / pitch, (py - solid.y0_m) / pitch
-    dgx, dgy = dx / pitch, dy / pitch
+    dgx, dgy, dz = course[3, 0], course[3, 1], course[3, 2]
+    inverse_x, inverse_y = course[4, 0], course[4, 1]
+    columns, rows = layout[2] - 1, layout[3] - 1
     level = 3
     while s < s_end:
-        gx, gy, z = gx0 + s * dgx, gy0 + s * dgy, pz + s * dz
-        size = COARSE_BLOCK if level == 3 else MIDDLE_BLOCK if level == 2 else FINE_BLOCK if level == 1 else 1
-        bx, by = int(gx) // size, int(gy) // size
-        length = min(to_exit(gx, dgx, bx, size), to_exit(gy, dgy, by, size))
+        gx, gy, z = gx0 + s * dgx, gy0 + s * dgy, z0 + s * dz
+        if gx < 0.0 or gy < 0.0 or gx >= columns or gy >= rows:
+            return s, NOTHING
+        shift = COARSE_SHIFT if level == 3 else MIDDLE_SHIFT if level == 2 else FINE_SHIFT if level == 1 else 0
+        bx, by = int(gx) >> shift, int(gy) >> shift
+        length = min(to_exit(gx, dgx, inverse_x, bx, shift), to_exit(gy, dgy, inverse_y, by, shift))
         length = max(min(length, s_end - s), 0.0)
         if level == 0:
-            if bx >= 0 and by >= 0 and bx < solid.top_m.shape[1] - 1 and by < solid.top_m.shape[0] - 1:
-                t, surface = enter_cell(solid, bx, by, gx - bx, gy - by, z, dx / pitch, dy / pitch, dz, length)
-                if surface != NOTHING:
-                    return s + t, surface
+            t, surface = enter_cell(grid, bx, by, gx - bx, gy - by, z, dgx, dgy, dz, length)
+            if surface != NOTHING:
+                return s + t, surface
             s += length + _STEP_PAST_M
             level = 1
             continue
-        if level == 3:
-            high, low = solid.top_coarse_m[by, bx], solid.bottom_coarse_m[by, bx]
-        elif level == 2:
-            high, low = solid.top_middle_m[by, bx], solid.bottom_middle_m[by, bx]
-        else:
-            high, low = solid.top_fine_m[by, bx], solid.bottom_fine_m[by, bx]
+        k = layout[2 + 2 * level] + 2 * (by * layout[3 + 2 * level] + bx)
+        high, low = bounds[k], bounds[k + 1]
         z_end = z + length * dz
         if min(z, z_end) > high or max(z, z_end) < low:
             s += length + _STEP_PAST_M
             level = min(level + 1, 3)
         else:
             if dz < 0.0 and z > high:
-                s += (high - z) / dz
+                s += (high - z) * course[4, 2]
             level -= 1
     return s, NOTHING
 
 
-@njit(cache=True, nogil=True)
-def find_cut(cuts: Any, tiles: Any, first: int, last: int, x: float, y: float, z: float, left: int) -> int:
+@njit(cache=True, nogil=True, error_model="numpy")
+def front_at(size: Any, fronts: Any, c: int, gu: float, gv: float) -> float:
+    """Return the interpolated front of a cut at (gu, gv) in its cells."""
+    i, j = int(gu), int(gv)
+    width = size[c, 0]
+    k = size[c, 2] + j * width + i
+    fu, fv = gu - i, gv - j
+    low = fronts[k] + fu * (fronts[k + 1] - fronts[k])
+    high = fronts[k + width] + fu * (fronts[k + width + 1] - fronts[k + width])
+    return float(low + fv * (high - low))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find_cut(
+    size: Any,
+    fronts: Any,
+    paths: Any,
+    tiles: Any,
+    first: int,
+    last: int,
+    across: float,
+    down: float,
+    s: float,
+    left: int,
+) -> int:
     """Return the first cut of ``tiles[first:last]`` that has removed the point, except ``left``; -1 when none has."""
     for k in range(first, last):
         c = tiles[k]
         if c == left:
             continue
-        f = cuts.frame[c]
-        qx, qy, qz = x - f[0], y - f[1], z - f[2]
-        gv = (f[6] * qx + f[7] * qy + f[8] * qz - f[14]) / f[15]
-        if gv < 0.0 or gv >= cuts.size[c, 1] - 1:
+        gv = paths[c, 4] + across * paths[c, 5] + down * paths[c, 6] + s * paths[c, 7]
+        if gv < 0.0 or gv >= size[c, 1] - 1:
             continue
-        gu = (f[3] * qx + f[4] * qy + f[5] * qz - f[12]) / f[13]
-        if gu < 0.0 or gu >= cuts.size[c, 0] - 1:
+        gu = paths[c, 0] + across * paths[c, 1] + down * paths[c, 2] + s * paths[c, 3]
+        if gu < 0.0 or gu >= size[c, 0] - 1:
             continue
-        w = f[9] * qx + f[10] * qy + f[11] * qz
-        if w < cuts.highest_m[c] and w < front_at(cuts, c, gu, gv):
-            return c
+        w = paths[c, 8] + across * paths[c, 9] + down * paths[c, 10] + s * paths[c, 11]
+        if w < paths[c, 15] and w < front_at(size, fronts, c, gu, gv):
+            return int(c)
     return -1
 
 
-@njit(cache=True, nogil=True)
-def front_at(cuts: Any, c: int, gu: float, gv: float) -> float:
-    """Return the interpolated front of a cut at (gu, gv) in its cells."""
-    i, j = int(gu), int(gv)
-    width = cuts.size[c, 0]
-    k = cuts.size[c, 2] + j * width + i
-    fu, fv = gu - i, gv - j
-    low = cuts.front_m[k] + fu * (cuts.front_m[k + 1] - cuts.front_m[k])
-    high = cuts.front_m[k + width] + fu * (cuts.front_m[k + width + 1] - cuts.front_m[k + width])
-    return low + fv * (high - low)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def leave_cut_cell(
-    cuts: Any, c: int, gu: float, gv: float, w: float, du: float, dv: float, dw: float, end: float
+    size: Any, fronts: Any, c: int, gu: float, gv: float, w: float, du: float, dv: float, dw: float
 ) -> float:
-    """Return where within one cell of a cut the ray meets the front; more than ``end`` when it does not."""
+    """Return where within one cell of a cut the ray meets the front; a large number when it does not."""
     i, j = int(gu), int(gv)
-    width = cuts.size[c, 0]
-    k = cuts.size[c, 2] + j * width + i
+    width = size[c, 0]
+    k = size[c, 2] + j * width + i
     fu, fv = gu - i, gv - j
-    a = float(cuts.front_m[k])
-    b = cuts.front_m[k + 1] - a
-    e = cuts.front_m[k + width] - a
-    d = cuts.front_m[k + width + 1] - a - b - e
+    a = float(fronts[k])
+    b = fronts[k + 1] - a
+    e = fronts[k + width] - a
+    d = fronts[k + width + 1] - a - b - e
     start = w - (a + b * fu + e * fv + d * fu * fv)
     if start >= 0.0:
         return 0.0
-    slope = dw - (b * du + e * dv + d * (fu * dv + fv * du))
-    return first_root(start, slope, -d * du * dv)
+    return first_root(start, dw - (b * du + e * dv + d * (fu * dv + fv * du)), -d * du * dv)
 
 
-@njit(cache=True, nogil=True)
-def leave_cut(
-    cuts: Any, c: int, px: float, py: float, pz: float, dx: float, dy: float, dz: float, s: float, s_end: float
-) -> float:
+@njit(cache=True, nogil=True, error_model="numpy")
+def leave_cut(size: Any, fronts: Any, paths: Any, c: int, across: float, down: float, s: float, s_end: float) -> float:
     """Return the ``s`` at which a ray that is inside cut ``c`` leaves it."""
-    f = cuts.frame[c]
-    qx, qy, qz = px - f[0], py - f[1], pz - f[2]
-    gu0 = (f[3] * qx + f[4] * qy + f[5] * qz - f[12]) / f[13]
-    gv0 = (f[6] * qx + f[7] * qy + f[8] * qz - f[14]) / f[15]
-    w0 = f[9] * qx + f[10] * qy + f[11] * qz
-    du = (f[3] * dx + f[4] * dy + f[5] * dz) / f[13]
-    dv = (f[6] * dx + f[7] * dy + f[8] * dz) / f[15]
-    dw = f[9] * dx + f[10] * dy + f[11] * dz
+    p = paths[c]
+    gu0, gv0 = p[0] + across * p[1] + down * p[2], p[4] + across * p[5] + down * p[6]
+    w0 = p[8] + across * p[9] + down * p[10]
+    du, dv, dw = p[3], p[7], p[11]
+    last_u, last_v = size[c, 0] - 1, size[c, 1] - 1
     level = 2
     while s < s_end:
         gu, gv, w = gu0 + s * du, gv0 + s * dv, w0 + s * dw
-        if gu < 0.0 or gv < 0.0 or gu >= cuts.size[c, 0] - 1 or gv >= cuts.size[c, 1] - 1:
+        if gu < 0.0 or gv < 0.0 or gu >= last_u or gv >= last_v:
             return s
-        size = CUT_COARSE_BLOCK if level == 2 else CUT_FINE_BLOCK if level == 1 else 1
-        bu, bv = int(gu) // size, int(gv) // size
-        length = min(to_exit(gu, du, bu, size), to_exit(gv, dv, bv, size))
+        shift = CUT_COARSE_SHIFT if level == 2 else CUT_FINE_SHIFT if level == 1 else 0
+        bu, bv = int(gu) >> shift, int(gv) >> shift
+        length = max(min(to_exit(gu, du, p[12], bu, shift), to_exit(gv, dv, p[13], bv, shift)), 0.0)
         if level == 0:
-            t = leave_cut_cell(cuts, c, gu, gv, w, du, dv, dw, length)
+            t = leave_cut_cell(size, fronts, c, gu, gv, w, du, dv, dw)
             if t <= length:
                 return s + t
-            s += max(length, 0.0) + _STEP_PAST_M
+            s += length + _STEP_PAST_M
             level = 1
             continue
-        if level == 2:
-            low = cuts.coarse_m[cuts.size[c, 5] + bv * cuts.size[c, 6] + bu]
-        else:
-            low = cuts.fine_m[cuts.size[c, 3] + bv * cuts.size[c, 4] + bu]
+        low = fronts[size[c, 1 + 2 * level] + bv * size[c, 2 + 2 * level] + bu]
         if w >= low:
             level -= 1
         elif dw > 0.0 and w + length * dw > low:
-            s += (low - w) / dw + _STEP_PAST_M
+            s += (low - w) * p[14] + _STEP_PAST_M
             level -= 1
         else:
-            s += max(length, 0.0) + _STEP_PAST_M
+            s += length + _STEP_PAST_M
             level = 2
     return s
 
 
-@njit(cache=True, nogil=True)
-def clip_to_sample(solid: Any, px: float, py: float, pz: float, dx: float, dy: float, dz: float) -> Any:
+@njit(cache=True, nogil=True, error_model="numpy")
+def clip_to_sample(course: Any, gx0: float, gy0: float, z0: float) -> Any:
     """Return the stretch of the ray inside the box around the sample; empty when the end is before the start."""
     start, end = -_FAR_M, _FAR_M
-    x1 = solid.x0_m + (solid.top_m.shape[1] - 1) * solid.pitch_m
-    y1 = solid.y0_m + (solid.top_m.shape[0] - 1) * solid.pitch_m
-    for p, d, low, high in (
-        (px, dx, solid.x0_m, x1),
-        (py, dy, solid.y0_m, y1),
-        (pz, dz, solid.z_low_m - 1e-9, solid.z_high_m + 1e-9),
-    ):
-        if abs(d) < 1e-12:
-            if p < low or p > high:
-                return 1.0, 0.0
-            continue
-        one, two = (low - p) / d, (high - p) / d
+    for axis in range(3):
+        p = gx0 if axis == 0 else gy0 if axis == 1 else z0
+        one, two = (course[5, axis] - p) * course[4, axis], (course[6, axis] - p) * course[4, axis]
         start, end = max(start, min(one, two)), min(end, max(one, two))
     return start + _STEP_PAST_M, end - _STEP_PAST_M
 
 
-@njit(cache=True, nogil=True)
-def trace(
-    solid: Any,
-    cuts: Any,
+@njit(cache=True, nogil=True, error_model="numpy")
+def trace_map(
+    grid: Any,
+    bounds: Any,
+    layout: Any,
+    size: Any,
+    fronts: Any,
     tiles: Any,
+    course: Any,
+    paths: Any,
     first: int,
     last: int,
-    px: float,
-    py: float,
-    pz: float,
-    dx: float,
-    dy: float,
-    dz: float,
+    across: float,
+    down: float,
+    gx0: float,
+    gy0: float,
+    z0: float,
 ) -> Any:
     """Return (s, what was hit, cut) of the first remaining material on a ray; cut is -1 unless a wall was hit."""
-    s, s_end = clip_to_sample(solid, px, py, pz, dx, dy, dz)
+    s, s_end = clip_to_sample(course, gx0, gy0, z0)
     cut = -1
     inside = False
     surface = NOTHING
     for _ in range(_MAX_EVENTS):
         if not inside:
-            s, surface = enter_solid(solid, px, py, pz, dx, dy, dz, s, s_end)
+            s, surface = enter_solid(grid, bounds, layout, course, gx0, gy0, z0, s, s_end)
             cut = -1
             if surface == NOTHING:
                 return s, NOTHING, -1
-        c = find_cut(cuts, tiles, first, last, px + s * dx, py + s * dy, pz + s * dz, cut)
+        c = find_cut(size, fronts, paths, tiles, first, last, across, down, s, cut)
         if c < 0:
             return s, (surface if cut < 0 else WALL), cut
         cut = c
-        s = leave_cut(cuts, c, px, py, pz, dx, dy, dz, s, s_end)
+        s = leave_cut(size, fronts, paths, c, across, down, s, s_end)
         if s >= s_end:
             return s, NOTHING, -1
-        inside = is_inside(solid, px + s * dx, py + s * dy, pz + s * dz)
+        inside = is_inside(grid, gx0 + s * course[3, 0], gy0 + s * course[3, 1], z0 + s * course[3, 2])
     return s, NOTHING, -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trace(
+    grid: Any,
+    bounds: Any,
+    layout: Any,
+    size: Any,
+    fronts: Any,
+    tiles: Any,
+    course: Any,
+    paths: Any,
+    first: int,
+    last: int,
+    across: float,
+    down: float,
+) -> Any:
+    """Return (gx, gy, z, what was hit, cut) of the first material on a ray, in the map or on the plane around it."""
+    gx0 = course[0, 0] + across * course[1, 0] + down * course[2, 0]
+    gy0 = course[0, 1] + across * course[1, 1] + down * course[2, 1]
+    z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2]
+    s, kind, cut = trace_map(
+        grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down, gx0, gy0, z0
+    )
+    if course[3, 2] < 0.0:
+        s_plane = (course[9, 2] - z0) * course[4, 2]
+        gx, gy = gx0 + s_plane * course[3, 0], gy0 + s_plane * course[3, 1]
+        is_outside = gx < course[7, 0] or gy < course[7, 1] or gx > course[8, 0] or gy > course[8, 1]
+        if is_outside and (kind == NOTHING or s_plane < s):
+            s, kind, cut = s_plane, SURROUNDINGS, -1
+    return gx0 + s * course[3, 0], gy0 + s * course[3, 1], z0 + s * course[3, 2], kind, cut
