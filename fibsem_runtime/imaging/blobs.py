@@ -37,7 +37,7 @@ class BlobLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """One blob in pixels: centroid, upright extents, area and the fraction of its outline that is a sure edge."""
+    """One blob in pixels: middle of its upright extents, extents, area and how much of its outline is a sure edge."""
 
     x_px: float
     y_px: float
@@ -118,7 +118,7 @@ def _judge(mask: NDArray[np.uint8], left: int, top: int, edges: _Edges, limits: 
     contour = max(contours, key=cv2.contourArea)
     area = cv2.contourArea(contour)
     hull_area = cv2.contourArea(cv2.convexHull(contour))
-    _, _, width, height = cv2.boundingRect(contour)
+    x, y, width, height = cv2.boundingRect(contour)
     if hull_area <= 0 or area / hull_area < limits.min_solidity_ratio:
         return None
     if width < limits.min_width_px or height < limits.min_height_px or area < 0.55 * width * height:
@@ -128,10 +128,9 @@ def _judge(mask: NDArray[np.uint8], left: int, top: int, edges: _Edges, limits: 
     score = _outline_score(filled, np.asarray(contour, dtype=np.int32), left, top, edges)
     if score < limits.min_score:
         return None
-    moments = cv2.moments(contour)
     return Region(
-        x_px=left + moments["m10"] / moments["m00"] + 0.5,
-        y_px=top + moments["m01"] / moments["m00"] + 0.5,
+        x_px=left + x + width / 2,
+        y_px=top + y + height / 2,
         width_px=float(width),
         height_px=float(height),
         area_px=float(area),
