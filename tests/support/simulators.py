@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ SCENE: dict[str, Any] = {
     "cell_count": [1, 1],
     "crowded_cell_count": 0,
     "crystal_count": 0,
+    "ice_film_um": 2,
+    "coating_um": 0,
+    "roughness_nm": 0,
 }
 
 DISTURBANCES = (
@@ -60,3 +66,25 @@ def microscope(
 def no_cancel() -> CancelToken:
     """Return a token that nobody cancels."""
     return CancelToken()
+
+
+def ready_to_mill(instrument: Microscope) -> None:
+    """Tilt to a milling angle of 15° and select the current of `CONDITIONS`."""
+    position = instrument.stage.position()
+    instrument.stage.move_to(replace(position, t_rad=math.radians(12)), cancel=no_cancel())
+    instrument.ion_beam.set_current(CONDITIONS.beam_current_a)
+
+
+class WatchingToken(CancelToken):
+    """Cancel token that calls ``watch`` whenever somebody looks at it, and nobody cancels unless ``watch`` does."""
+
+    def __init__(self, watch: Callable[[CancelToken], None]) -> None:
+        """Call ``watch`` with the token itself."""
+        super().__init__()
+        self._watch = watch
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Watch, then tell."""
+        self._watch(self)
+        return super().is_cancelled
