@@ -10,7 +10,7 @@ from instruments import Instrument, ask_consent, chosen_drivers, open_instrument
 from fibsem_runtime.core import BeamSettings, BeamType, CancelToken, ImageSettings
 from fibsem_runtime.hal import Beam, Microscope, MillingSettings
 
-FRAME = ImageSettings(width_px=384, height_px=256, hfw_m=120e-6)
+FRAME = ImageSettings(width_px=384, height_px=256, hfw_m=120e-6, dwell_time_s=3e-6)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
