@@ -46,7 +46,7 @@ class Experiment:
         except ExperimentError:
             self.close()
             raise
-        self._run_id = uuid4().hex if lock else self._log.last_run_id
+        self._own_run_id = uuid4().hex
 
     @classmethod
     def create(cls, directory: Path, *, name: str = "", files: Mapping[str, str] | None = None) -> Self:
@@ -86,7 +86,7 @@ class Experiment:
     @property
     def run_id(self) -> str:
         """Return the run that this process writes; when reading, the one that wrote last (empty before the first)."""
-        return self._run_id
+        return self._log.last_run_id if self._lock is None else self._own_run_id
 
     def record(self, document: DocumentT) -> DocumentT:
         """Write a document and return it with its sequence number; it is on the disk, or `StorageError` is raised."""

@@ -132,3 +132,12 @@ def test_an_empty_folder_becomes_the_experiment(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     Experiment.create(tmp_path / "mine").close()
     assert (tmp_path / "mine" / "experiment.sqlite").is_file()
+
+
+@pytest.mark.parametrize("name", ["night 1", "100% µm #2", "a?b=c&d", "Gitter-Nr. 5 (öffnen)"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    with Experiment.create(tmp_path / name) as experiment:
+        recorded = experiment.record(document(StepStarted))
+    with Experiment.open(tmp_path / name) as reader:
+        assert reader.documents() == [recorded]
+    assert os.listdir(tmp_path) == [name]
