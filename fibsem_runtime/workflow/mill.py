@@ -51,6 +51,8 @@ def _spend(context: Context, stage: MillingStage, tracking: Tracking | None, *, 
     interval_s = stage.realign_interval_s or total_s
     done_s, skip_s = from_s, from_s
     while True:
+        # Checked before it is announced: announced beam time counts as spent when its end is not on record.
+        context.cancel.raise_if_cancelled()
         until_s = min(done_s + interval_s, total_s)
         context.record(
             MillingStarted,
@@ -69,6 +71,7 @@ def _spend(context: Context, stage: MillingStage, tracking: Tracking | None, *, 
         )
         if finished:
             return
+        context.cancel.raise_if_cancelled()
         if progress.milled_s <= done_s:
             raise MillingError(
                 f"milling of {stage.name} stands still at {done_s:.1f} of {total_s:.1f} s of beam time; "
