@@ -92,22 +92,31 @@ def ask_consent(config: pytest.Config, names: list[str]) -> None:
     hardware = [name for name in names if name not in REHEARSALS]
     if not hardware or config.option.collectonly:
         return
-    if not sys.__stdin__ or not sys.__stdin__.isatty():
-        pytest.exit(f"{', '.join(hardware)} would move: run this at a terminal where a person can agree", returncode=3)
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is not None:
-        capture.suspend_global_capture(in_=True)
-    try:
+    with _terminal(config):
+        if sys.stdin is None or not sys.stdin.isatty():
+            names_text = ", ".join(hardware)
+            pytest.exit(f"{names_text} would move: run this at a terminal where a person can agree", returncode=3)
         answer = input(
             f"\nThe contract suite moves the stage of {', '.join(hardware)}, changes both beams and mills about "
             "10 x 5 x 1 µm at the present place.\nIs nobody else using the instrument, is the sample expendable, are "
             "needles and objective out? Type the driver's name to go on: "
         ).strip()
-    finally:
-        if capture is not None:
-            capture.resume_global_capture()
     if answer not in hardware:
         pytest.exit("no consent, nothing has moved", returncode=3)
+
+
+@contextmanager
+def _terminal(config: pytest.Config) -> Iterator[None]:
+    """Give keyboard and screen back to the person while pytest captures them."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    capture.suspend_global_capture(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume_global_capture()
 
 
 @contextmanager

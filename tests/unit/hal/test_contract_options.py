@@ -26,7 +26,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def person(monkeypatch: pytest.MonkeyPatch, *, at_terminal: bool, says: str = "") -> None:
-    monkeypatch.setattr(instruments.sys, "__stdin__", SimpleNamespace(isatty=lambda: at_terminal))
+    monkeypatch.setattr(instruments.sys, "stdin", SimpleNamespace(isatty=lambda: at_terminal))
     monkeypatch.setattr("builtins.input", lambda prompt: says)
 
 
