@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -90,14 +90,26 @@ class Experiment:
 
     def record(self, document: DocumentT) -> DocumentT:
         """Write a document and return it with its sequence number; it is on the disk, or `StorageError` is raised."""
+        (numbered,) = self.record_together([document])
+        return numbered
+
+    def record_together(self, documents: Sequence[DocumentT]) -> list[DocumentT]:
+        """Write documents that are only true together: after a crash all of them are there, or none is."""
         self._require_writing()
-        numbered = document.model_copy(update={"sequence": self._log.last_sequence + 1})
-        row, stored = document_row(self._id, numbered)
-        rows: list[Base] = [row]
-        if isinstance(numbered, Correction):
-            rows.append(correction_row(self._id, numbered))
-        self._database.add(rows, f"the {row.kind} document")
-        self._log.append(stored)
+        first = self._log.last_sequence + 1
+        numbered = [d.model_copy(update={"sequence": first + index}) for index, d in enumerate(documents)]
+        rows: list[Base] = []
+        stored_documents = []
+        for document in numbered:
+            row, stored = document_row(self._id, document)
+            rows.append(row)
+            stored_documents.append(stored)
+            if isinstance(document, Correction):
+                rows.append(correction_row(self._id, document))
+        kinds = sorted({document.kind for document in stored_documents})
+        self._database.add(rows, f"the {' and '.join(kinds)} document")
+        for stored in stored_documents:
+            self._log.append(stored)
         return numbered
 
     def documents(self, *, kind: str | None = None, lamella: str | None = None) -> list[AnyDocument]:

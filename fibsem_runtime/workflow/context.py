@@ -67,8 +67,12 @@ class Context:
 
     def record(self, kind: type[DocumentT], **facts: object) -> DocumentT:
         """Write one document; it is on disk when this returns."""
+        return self.experiment.record(self.make(kind, **facts))
+
+    def make(self, kind: type[DocumentT], **facts: object) -> DocumentT:
+        """Return a document of this lamella and step that is not written yet."""
         clock = self.microscope.clock
-        document = kind.model_validate(
+        return kind.model_validate(
             {
                 "run_id": self.experiment.run_id,
                 "monotonic_s": clock.monotonic_s(),
@@ -78,7 +82,6 @@ class Context:
                 **facts,
             }
         )
-        return self.experiment.record(document)
 
     def acquire(self, beam_type: BeamType, settings: ImageSettings, *, purpose: str) -> Frame:
         """Take one image, save it and record it."""

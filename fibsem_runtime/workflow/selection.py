@@ -27,8 +27,12 @@ def select_sites(context: Context) -> list[str]:
 
 def _add_listed(context: Context, selection: ListSelection) -> list[str]:
     chosen = selection.positions[: context.options.lamella_count]
-    for position in chosen:
-        context.bind(lamella=position.name).record(LamellaAdded, stage_position=position.to_stage_position())
+    context.experiment.record_together(
+        [
+            context.bind(lamella=position.name).make(LamellaAdded, stage_position=position.to_stage_position())
+            for position in chosen
+        ]
+    )
     return [position.name for position in chosen]
 
 
@@ -39,7 +43,12 @@ def _add_from_overview(context: Context, selection: OverviewSelection) -> list[s
     here = context.move_stage(here, purpose="overview")
     context.microscope.electron_beam.auto_contrast(cancel=context.cancel)
     frame = context.acquire(BeamType.ELECTRON, selection.frame.to_image_settings(), purpose="overview")
-    cells = _well_placed(frame, selection)[: context.options.lamella_count]
+    found = find_cells(
+        frame.image,
+        min_diameter_m=selection.min_diameter_um * UM,
+        max_diameter_m=selection.max_diameter_um * UM,
+    )
+    cells = _well_placed(frame, found, selection)[: context.options.lamella_count]
     context.check(
         "sites",
         measured=float(len(cells)),
@@ -53,16 +62,20 @@ def _add_from_overview(context: Context, selection: OverviewSelection) -> list[s
         )
     names = [f"lamella-{number:02d}" for number in range(1, len(cells) + 1)]
     proposals = [
-        FeatureProposal(feature=name, point=cell.centre, confidence=cell.contrast_score)
+        FeatureProposal(
+            feature=name,
+            point=cell.centre,
+            confidence=cell.contrast_score,
+            rivals=[other.centre for other in found if other is not cell],
+        )
         for name, cell in zip(names, cells, strict=True)
     ]
     points = decide_points(context, "Prepare lamellae in these cells?", proposals, frame, model=CELL_FINDER)
-    for name, point in points.items():
-        _add(context, name, frame, point)
+    context.experiment.record_together([_site(context, name, frame, point) for name, point in points.items()])
     return list(points)
 
 
-def _add(context: Context, name: str, frame: Frame, point: PixelPoint) -> None:
+def _site(context: Context, name: str, frame: Frame, point: PixelPoint) -> LamellaAdded:
     scan_rotation_rad = context.microscope.electron_beam.settings().scan_rotation_rad
     position = context.kinematics.stable_move(
         context.microscope.stage.position(),
@@ -70,16 +83,11 @@ def _add(context: Context, name: str, frame: Frame, point: PixelPoint) -> None:
         frame.image.to_metres(point),
         scan_rotation_rad=scan_rotation_rad,
     )
-    context.bind(lamella=name).record(LamellaAdded, stage_position=position, image=frame.reference, point=point)
+    return context.bind(lamella=name).make(LamellaAdded, stage_position=position, image=frame.reference, point=point)
 
 
-def _well_placed(frame: Frame, selection: OverviewSelection) -> list[Blob]:
+def _well_placed(frame: Frame, cells: list[Blob], selection: OverviewSelection) -> list[Blob]:
     """Return cells inside the margin, free of neighbours and far enough from each other, the clearest first."""
-    cells = find_cells(
-        frame.image,
-        min_diameter_m=selection.min_diameter_um * UM,
-        max_diameter_m=selection.max_diameter_um * UM,
-    )
     offsets = {id(cell): frame.image.to_metres(cell.centre) for cell in cells}
     margin_m = selection.edge_margin_um * UM
     half_width_m = frame.image.pixel_size_m * frame.image.shape[1] / 2 - margin_m

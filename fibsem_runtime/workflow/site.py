@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fibsem_runtime.core import BeamType, Image, ImagePoint, StagePosition
+from fibsem_runtime.core import Image, ImagePoint, StagePosition
 from fibsem_runtime.core.errors import ExperimentError
 from fibsem_runtime.events import ImageAcquired, ImageReference, LamellaAdded, TargetSet
 from fibsem_runtime.workflow.context import Context
@@ -70,6 +70,3 @@ def electron_flat(context: Context, position: StagePosition) -> StagePosition:
     """Return ``position`` at the flat-to-electron pose; x, y and z stay."""
     pose = context.kinematics.electron_pose(position)
     return replace(position, r_rad=pose.r_rad, t_rad=pose.t_rad)
-
-
-BEAMS = (BeamType.ELECTRON, BeamType.ION)

@@ -82,6 +82,7 @@ class PolicySupervisor:
         if proposal.confidence < self.gate_fraction:
             raise LowConfidenceError(
                 f"{proposal.question} Confidence {proposal.confidence:.2f} is below the gate of "
-                f"{self.gate_fraction:.2f} and nobody is asked; use --supervise uncertain to be asked, or improve the image"
+                f"{self.gate_fraction:.2f} and nobody is asked; use --supervise uncertain "
+                "to be asked, or improve the image"
             )
         return Answer(action="accept", points=proposed_points(proposal))

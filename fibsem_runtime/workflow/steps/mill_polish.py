@@ -38,9 +38,9 @@ def _measure_thickness(context: Context, settings: MillPolishSettings, offset: I
     slab = measure_slab(frame.image, centre, width_m=4 * UM)
     deviation_m = abs(slab.thickness_m - settings.target_thickness_nm * NM)
     tolerance_m = settings.thickness_tolerance_nm * NM
-    if not context.check(
-        "C13", measured=slab.thickness_m, threshold=tolerance_m, unit="m", passed=deviation_m <= tolerance_m
-    ):
+    found = f"{format_quantity(slab.thickness_m, 'm')} thick, asked were {settings.target_thickness_nm:.0f} nm"
+    passed = deviation_m <= tolerance_m
+    if not context.check("C13", measured=deviation_m, threshold=tolerance_m, unit="m", passed=passed, message=found):
         raise VerificationError(
             f"the lamella measures {format_quantity(slab.thickness_m, 'm')}, asked were "
             f"{settings.target_thickness_nm:.0f} ± {settings.thickness_tolerance_nm:.0f} nm; look at its images"
