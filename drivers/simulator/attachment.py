@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.rays import lay_out_terrain
-from drivers.simulator.slab import Site, Slab
-from drivers.simulator.survey import LAST_LEFT, reach_from_border, survey_rays
+from drivers.simulator.lamella_site import Site
+from drivers.simulator.slab import Slab
+from drivers.simulator.survey import LAST_LEFT, Raster, reach_from, reach_from_border, survey_rays
 from fibsem_runtime.core.units import UM
 
 BEYOND_SIDES_M: Final = 6 * UM
@@ -21,7 +21,8 @@ BEHIND_M: Final = 20 * UM
 
 CELL_U_M: Final = 0.2 * UM
 CELL_V_M: Final = 0.08 * UM
-"""Distance of the rays; along the beam a cell is as long as needed for the film to pass from ray to ray without a gap."""
+CELL_W_M: Final = 0.25 * UM
+"""Distance of the rays; along the beam a cell is at least so long that the film passes from ray to ray."""
 
 
 def attached_sides(site: Site, slab: Slab) -> tuple[str, ...]:
@@ -31,55 +32,68 @@ def attached_sides(site: Site, slab: Slab) -> tuple[str, ...]:
     """
     u = np.arange(slab.left_m - BEYOND_SIDES_M, slab.right_m + BEYOND_SIDES_M, CELL_U_M)
     v = np.arange(slab.bottom_m - BEYOND_FACES_M, slab.top_m + BEYOND_FACES_M, CELL_V_M)
-    occupied, last_m, cell_m, start_m = _raster(site, slab, u, v)
-    across = (u >= slab.left_m) & (u <= slab.right_m)
-    along = (v >= slab.bottom_m) & (v <= slab.top_m)
-    inside = np.ix_(across, along)
-    reaches_m = last_m[inside][np.isfinite(last_m[inside])]
-    if not reaches_m.size:
-        return ()
-    occupied[inside] = False
-    held = reach_from_border(occupied)
-    depth = slice(0, max(1, math.ceil((reaches_m.max() - start_m) / cell_m)))
-    sides = _neighbours(held, np.flatnonzero(across), np.flatnonzero(along), depth)
-    return tuple(name for name, is_held in sides.items() if is_held)
+    occupied, end_cell = _raster(site, slab, u, v)
+    # One row more on both faces: the slab is not equally thick everywhere.
+    box = (_span(u, slab.left_m, slab.right_m, extra=0), _span(v, slab.bottom_m, slab.top_m, extra=1))
+    within = np.zeros_like(occupied)
+    within[*box, :end_cell] = occupied[*box, :end_cell]
+    occupied[box] = False
+    rest = reach_from_border(occupied)
+    body = reach_from(within, _central_part(within, box))
+    touching = {
+        "left": _touch(body[box[0].start], rest[box[0].start - 1]),
+        "right": _touch(body[box[0].stop - 1], rest[box[0].stop]),
+        "bottom": _faces_touch(body, rest, box),
+    }
+    return tuple(name for name, is_held in touching.items() if is_held)
 
 
-def _raster(
-    site: Site, slab: Slab, u: NDArray[np.float64], v: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], float, float]:
-    """Return (u, v, cells) where material is left, (u, v) where it ends before the limit, cell length and start."""
+def _span(at_m: NDArray[np.float64], low_m: float, high_m: float, *, extra: int) -> slice:
+    """Return the samples between two places, at least one, and ``extra`` more on both sides."""
+    first, last = np.searchsorted(at_m, (low_m, high_m))
+    return slice(int(first) - extra, max(int(last), int(first) + 1) + extra)
+
+
+def _central_part(within: Raster, box: tuple[slice, slice]) -> Raster:
+    """Return the cells of the slab in the middle half of its width."""
+    quarter = (box[0].stop - box[0].start) // 4
+    part = np.zeros_like(within)
+    middle = slice(box[0].start + quarter, box[0].stop - quarter)
+    part[middle] = within[middle]
+    return part
+
+
+def _touch(body: Raster, rest: Raster) -> bool:
+    """Tell whether two neighbouring layers of cells touch, faces or edges."""
+    near = body.copy()
+    near[1:] |= body[:-1]
+    near[:-1] |= body[1:]
+    near[:, 1:] |= body[:, :-1]
+    near[:, :-1] |= body[:, 1:]
+    return bool((near & rest).any())
+
+
+def _faces_touch(body: Raster, rest: Raster, box: tuple[slice, slice]) -> bool:
+    """Tell whether there is something uncut above or below the slab; the round corners of trenches are the sides'."""
+    margin = max(1, (box[0].stop - box[0].start) // 10)
+    middle = slice(box[0].start + margin, box[0].stop - margin)
+    pairs = ((box[1].start, box[1].start - 1), (box[1].stop - 1, box[1].stop))
+    return any(_touch(body[middle, inner], rest[middle, outer]) for inner, outer in pairs)
+
+
+def _raster(site: Site, slab: Slab, u: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[Raster, int]:
+    """Return (u, v, cells along the beam) where material is left, and the cell in which the slab has ended for sure."""
     view = site.view
     steepness = abs(view.direction[2]) / max(math.hypot(view.direction[0], view.direction[1]), 1e-9)
-    cell_m = max(0.1 * UM, CELL_V_M / steepness)
+    cell_m = max(CELL_W_M, CELL_V_M / steepness)
     start_m = slab.entry_m - BEFORE_M
+    count = math.ceil((slab.limit_m + BEHIND_M - start_m) / cell_m)
     flat_u, flat_v = (a.ravel() for a in np.meshgrid(u, v, indexing="ij"))
-    occupied = np.zeros((flat_u.size, math.ceil((slab.limit_m + BEHIND_M - start_m) / cell_m)), np.bool_)
-    found = survey_rays(
-        site.points(flat_u, flat_v),
-        view.direction,
-        np.full(flat_u.size, slab.limit_m),
-        lay_out_terrain(site.sample),
-        site.cuts,
-        start_m,
-        cell_m,
-        occupied,
-    )
-    shape = (u.size, v.size)
-    return occupied.reshape(*shape, -1), found[:, LAST_LEFT].reshape(shape), cell_m, start_m
-
-
-def _neighbours(
-    held: NDArray[np.bool_], across: NDArray[np.int64], along: NDArray[np.int64], depth: slice
-) -> dict[str, bool]:
-    """Tell on which sides of the box of the slab there are held cells, within its depth."""
-    rows = slice(along[0], along[-1] + 1) if along.size else slice(0, 0)
-    # The trenches' round corners belong to the sides, not to the bottom.
-    margin = max(1, across.size // 10)
-    middle = slice(across[0] + margin, across[-1] + 1 - margin)
-    faces = (along[0] - 2, along[-1] + 2) if along.size else ()
-    return {
-        "left": bool(held[across[0] - 1, rows, depth].any()),
-        "right": bool(held[across[-1] + 1, rows, depth].any()),
-        "bottom": any(bool(held[middle, row, depth].any()) for row in faces),
-    }
+    occupied = np.zeros((flat_u.size, count), np.bool_)
+    until_m = np.full(flat_u.size, slab.limit_m)
+    points = site.points(flat_u, flat_v)
+    found = survey_rays(points, view.direction, until_m, site.terrain, site.cuts, start_m, cell_m, occupied)
+    ends_m = found[:, LAST_LEFT].reshape(u.size, v.size)
+    inside_m = ends_m[_span(u, slab.left_m, slab.right_m, extra=0), _span(v, slab.bottom_m, slab.top_m, extra=0)]
+    end_cell = math.ceil((max(inside_m.max(), slab.entry_m) - start_m) / cell_m)
+    return occupied.reshape(u.size, v.size, count), end_cell

@@ -56,7 +56,7 @@ class ProbeSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IonProbe:
-    """Lateral distribution of the ion current: Gaussians of ``sigma_m`` and, for ``tail_fraction``, ``tail_sigma_m``."""
+    """Lateral distribution of the current: Gaussians of ``sigma_m`` and, for ``tail_fraction``, of ``tail_sigma_m``."""
 
     current_a: float
     sigma_m: float

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from drivers.simulator.attachment import attached_sides
-from drivers.simulator.rays import lay_out_terrain
+from drivers.simulator.lamella_site import Floats, Site, open_site
 from drivers.simulator.sample import Sample
-from drivers.simulator.slab import Floats, Site, Slab, find_slab, open_site, slab_at
+from drivers.simulator.slab import Slab, find_slab, slab_at
 from drivers.simulator.survey import FIRST_LEFT, LAST_BODY, standing
 from drivers.simulator.view import View
 from fibsem_runtime.core import ImagePoint, SpecimenPosition
@@ -20,6 +20,9 @@ __all__ = ["Slab", "find_slab", "measure_lamella"]
 COLUMN_COUNT: Final = 33
 LEVEL_COUNT: Final = 17
 """Places across the width and along the beam at which the thickness is measured."""
+
+LEAST_STANDING_FRACTION: Final = 0.5
+"""With more than half of the places milled away there is no lamella any more."""
 
 _PROBE_COUNT: Final = 65
 _HALVING_COUNT: Final = 12
@@ -33,8 +36,9 @@ def measure_lamella(sample: Sample, target: SpecimenPosition, ion_view: View) ->
     """Measure the lamella whose centre should be at ``target``.
 
     Thickness: across the beam that milled it (the normal of the slab), over the central half of its width and of its
-    length along the beam, where the thinned leading edge and the foot are left out; median, least and greatest, 0 where
-    there is a hole. No thickness is given while a trench is not cut through, and nothing at all where no slab stands.
+    length along the beam, where the thinned leading edge and the foot are left out; median of what stands, least (0
+    where there is a hole) and greatest. No thickness is given while a trench is not cut through, and nothing at all
+    where no slab stands.
     Offset: centre of the slab from the target, in the axes of ``ion_view``.
     """
     site = open_site(sample, target, ion_view)
@@ -43,10 +47,11 @@ def measure_lamella(sample: Sample, target: SpecimenPosition, ion_view: View) ->
         return _NOTHING
     lower_m, upper_m = _edges(site, slab)
     thickness_m = upper_m - lower_m
-    median_m = float(np.median(thickness_m))
-    if median_m <= 0:
+    stands = thickness_m > 0
+    if stands.mean() < LEAST_STANDING_FRACTION:
         return _NOTHING
-    middle = (lower_m + upper_m)[thickness_m > 0] / 2
+    median_m = float(np.median(thickness_m[stands]))
+    middle = (lower_m + upper_m)[stands] / 2
     offset = ImagePoint(
         (slab.left_m + slab.right_m) / 2 - float(site.target_m[0]), float(middle.mean() - site.target_m[1])
     )
@@ -84,10 +89,9 @@ def _edges(site: Site, slab: Slab) -> tuple[Floats, Floats]:
 
 def _cross(site: Site, u: Floats, w: Floats, limits_m: tuple[float, float]) -> tuple[Floats, Floats]:
     """Return the lower and upper edge of what stands between two limits in v, at each (u, w)."""
-    terrain = lay_out_terrain(site.sample)
 
     def stands(v: Floats) -> Floats:
-        return np.asarray(standing(site.points(u, v, w), terrain, site.cuts))
+        return np.asarray(standing(site.points(u, v, w), site.terrain, site.cuts))
 
     probes_m = np.linspace(*limits_m, _PROBE_COUNT)
     hit = np.array([stands(np.full_like(u, v_m)) for v_m in probes_m])

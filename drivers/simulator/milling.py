@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.columns import lay_out_terrain
 from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
 from drivers.simulator.materials import RemovalSettings, removal_rates
 from drivers.simulator.pattern import DrawnPattern, Stroke, draw_pattern
-from drivers.simulator.rays import deepen, lay_out_cuts, lay_out_terrain
+from drivers.simulator.rays import deepen, lay_out_cuts
 from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.view import View
 from fibsem_runtime.core.errors import MillingError
@@ -29,6 +30,9 @@ __all__ = [
     "probe_for",
     "removal_rates",
 ]
+
+Limits: TypeAlias = tuple[float, float]
+"""Lower and upper end, metres."""
 
 DRIFT_ROOM_M: Final = 0.3 * UM
 """Room around a pattern for drift; a cut grows when that is not enough."""
@@ -74,39 +78,24 @@ def mill(
     """Deposit the dose of ``pattern`` between two moments of its beam time, seen as ``view`` sees the sample now.
 
     ``cuts`` are those of `open_cuts` for the same pattern; only their fronts (and grids, when drift has carried the
-    pattern out of them) change. Pieces of an interval add up to the whole. Raises `MillingError` when the sample has been
-    tilted or turned since the cuts were opened.
+    pattern out of them) change. Pieces of an interval add up to the whole. Raises `MillingError` when the sample has
+    been tilted or turned since the cuts were opened.
     """
     terrain = lay_out_terrain(sample)
     rates = removal_rates(removal)
     for stroke in pattern.strokes(from_s, until_s):
         cut = cuts[stroke.shape_index]
         shape = pattern.shapes[stroke.shape_index]
-        axes = _axes_of(shape, view)
-        if np.abs(axes - cut.axes).max() > TURN_LIMIT:
-            raise MillingError(
-                "the sample was tilted or turned while a pattern was drawn; stop, draw it again and mill on"
-            )
-        centre = cut.axes @ (_centre_of(shape, view) - cut.origin)
-        reach_m = probe.reach_m
-        width_m, strip_v_m = _strip(shape, stroke)
-        limits_u_m = (centre[0] - width_m / 2, centre[0] + width_m / 2)
-        limits_v_m = (centre[1] + strip_v_m[0], centre[1] + strip_v_m[1])
-        _make_room(cut, limits_u_m, limits_v_m, reach_m)
+        _refuse_turned(cut, shape, view)
+        limits_u_m, limits_v_m = _limits(cut, shape, stroke, view)
+        _make_room(cut, limits_u_m, limits_v_m, probe.reach_m)
         others = lay_out_cuts([c for c in sample.cuts if c is not cut], cut, terrain)
-        charge_u = _profiles(_samples(cut.u0_m, cut.du_m, cut.front_m.shape[1]), limits_u_m, probe)
-        charge_v = _profiles(_samples(cut.v0_m, cut.dv_m, cut.front_m.shape[0]), limits_v_m, probe)
-        weights = np.array([1 - probe.tail_fraction, probe.tail_fraction])[:, np.newaxis]
-        deepen(
-            cut.front_m,
-            np.array([*cut.origin, *cut.axes.ravel(), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m]),
-            charge_u,
-            charge_v * weights * stroke.charge_c_per_m2,
-            terrain,
-            others,
-            rates,
-            LEAST_REMOVAL_M,
-        )
+        rows, columns = cut.front_m.shape
+        charge_u = _profiles(_samples_m(cut.u0_m, cut.du_m, columns), limits_u_m, probe)
+        charge_v = _profiles(_samples_m(cut.v0_m, cut.dv_m, rows), limits_v_m, probe)
+        parts = np.array([[1 - probe.tail_fraction], [probe.tail_fraction]]) * stroke.charge_c_per_m2
+        grid = np.array([*cut.origin, *cut.axes.ravel(), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m])
+        deepen(cut.front_m, grid, charge_u, charge_v * parts, terrain, others, rates, LEAST_REMOVAL_M)
 
 
 def _axes_of(shape: Shape, view: View) -> NDArray[np.float64]:
@@ -114,12 +103,13 @@ def _axes_of(shape: Shape, view: View) -> NDArray[np.float64]:
     sideways = shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT)
     angle_rad = shape.rotation_rad + (math.pi / 2 if sideways else 0.0)
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
-    return np.array([cos * view.right + sin * view.up, cos * view.up - sin * view.right, view.direction])
+    across = cos * view.right + sin * view.up
+    return np.array([across, cos * view.up - sin * view.right, view.direction], np.float64)
 
 
 def _centre_of(shape: Shape, view: View) -> NDArray[np.float64]:
     """Return the point of the specimen frame under the shape's centre, in the plane of the view's origin."""
-    return np.asarray(view.origin + shape.centre.x_m * view.right + shape.centre.y_m * view.up)
+    return np.asarray(view.origin + shape.centre.x_m * view.right + shape.centre.y_m * view.up, np.float64)
 
 
 def _size(shape: Shape) -> tuple[float, float]:
@@ -129,16 +119,19 @@ def _size(shape: Shape) -> tuple[float, float]:
     return shape.width_m, shape.height_m
 
 
-def _strip(shape: Shape, stroke: Stroke) -> tuple[float, tuple[float, float]]:
-    """Return the width in u and the limits in v of the dosed strip, relative to the shape's centre."""
+def _refuse_turned(cut: Cut, shape: Shape, view: View) -> None:
+    if np.abs(_axes_of(shape, view) - cut.axes).max() > TURN_LIMIT:
+        raise MillingError("the sample was tilted or turned while a pattern was drawn; stop, draw it again and mill on")
+
+
+def _limits(cut: Cut, shape: Shape, stroke: Stroke, view: View) -> tuple[Limits, Limits]:
+    """Return the ends of the dosed strip in u and v of the cut, as the beam hits the sample now."""
+    u, v, _ = cut.axes @ (_centre_of(shape, view) - cut.origin)
     width_m, height_m = _size(shape)
     # With v turned by 90° for sideways scans, left to right runs against v as top to bottom does.
     downwards = shape.scan_direction in (ScanDirection.TOP_TO_BOTTOM, ScanDirection.LEFT_TO_RIGHT)
-    ends_m = [
-        (fraction - 0.5) * height_m * (-1 if downwards else 1)
-        for fraction in (stroke.start_fraction, stroke.end_fraction)
-    ]
-    return width_m, (min(ends_m), max(ends_m))
+    ends = [(f - 0.5) * height_m * (-1 if downwards else 1) for f in (stroke.start_fraction, stroke.end_fraction)]
+    return (u - width_m / 2, u + width_m / 2), (v + min(ends), v + max(ends))
 
 
 def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
@@ -162,24 +155,24 @@ def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
     )
 
 
-def _samples(start_m: float, pitch_m: float, count: int) -> NDArray[np.float64]:
-    return start_m + pitch_m * np.arange(count)
+def _samples_m(start_m: float, pitch_m: float, count: int) -> NDArray[np.float64]:
+    return np.asarray(start_m + pitch_m * np.arange(count), np.float64)
 
 
-def _profiles(at_m: NDArray[np.float64], limits_m: tuple[float, float], probe: IonProbe) -> NDArray[np.float64]:
-    """Return (2, samples): a strip of unit dose blurred by the probe's core and by its tail."""
-    return np.array(
-        [
-            [(_erf((at - limits_m[0]) / s) - _erf((at - limits_m[1]) / s)) / 2 for at in at_m]
-            for s in (probe.sigma_m * math.sqrt(2), probe.tail_sigma_m * math.sqrt(2))
-        ]
-    )
+def _profiles(at_m: NDArray[np.float64], limits_m: Limits, probe: IonProbe) -> NDArray[np.float64]:
+    """Return (2, samples): a strip of unit dose blurred by the probe's core and by its tail, exactly."""
+    low_m, high_m = at_m - limits_m[0], at_m - limits_m[1]
+    sigmas_m = (probe.sigma_m, probe.tail_sigma_m)
+    return np.array([_blurred_step(low_m, s) - _blurred_step(high_m, s) for s in sigmas_m])
 
 
-_erf = math.erf
+def _blurred_step(distance_m: NDArray[np.float64], sigma_m: float) -> NDArray[np.float64]:
+    """Return the Gaussian cumulative distribution, which is half an error function."""
+    scaled = distance_m / (sigma_m * math.sqrt(2))
+    return np.array([math.erf(x) for x in scaled]) / 2
 
 
-def _make_room(cut: Cut, limits_u_m: tuple[float, float], limits_v_m: tuple[float, float], reach_m: float) -> None:
+def _make_room(cut: Cut, limits_u_m: Limits, limits_v_m: Limits, reach_m: float) -> None:
     """Enlarge the cut's grid where the dose would leave it."""
     before_u, after_u = _missing(cut.u0_m, cut.du_m, cut.front_m.shape[1], limits_u_m, reach_m)
     before_v, after_v = _missing(cut.v0_m, cut.dv_m, cut.front_m.shape[0], limits_v_m, reach_m)
@@ -189,9 +182,7 @@ def _make_room(cut: Cut, limits_u_m: tuple[float, float], limits_v_m: tuple[floa
         cut.v0_m -= before_v * cut.dv_m
 
 
-def _missing(
-    start_m: float, pitch_m: float, count: int, limits_m: tuple[float, float], reach_m: float
-) -> tuple[int, int]:
+def _missing(start_m: float, pitch_m: float, count: int, limits_m: Limits, reach_m: float) -> tuple[int, int]:
     """Return how many samples to add before and after, with fresh room for drift."""
     before_m = start_m - (limits_m[0] - reach_m)
     after_m = limits_m[1] + reach_m - (start_m + pitch_m * (count - 1))

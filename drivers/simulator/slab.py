@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.rays import OtherCuts, lay_out_cuts, lay_out_terrain
-from drivers.simulator.sample import Cut, Sample
-from drivers.simulator.survey import FIRST_LEFT, FIRST_UNCUT, LAST_UNCUT, REMOVED_UNTIL, survey_rays
+from drivers.simulator.lamella_site import DUG, THROUGH, Floats, Site, open_site
+from drivers.simulator.sample import Sample
+from drivers.simulator.survey import FIRST_LEFT, LAST_UNCUT
 from drivers.simulator.view import View
 from fibsem_runtime.core import SpecimenPosition
 from fibsem_runtime.core.units import NM, UM
-
-Floats: TypeAlias = NDArray[np.float64]
 
 SEARCH_FINE_M: Final = 1.5 * UM
 SEARCH_FAR_M: Final = 6 * UM
@@ -27,11 +26,8 @@ COLUMN_OFFSETS_M: Final = (0.0, 0.7 * UM, -0.7 * UM, 1.6 * UM, -1.6 * UM)
 MAX_HALF_WIDTH_M: Final = 20 * UM
 COLUMN_STEP_M: Final = 0.25 * UM
 
-DUG_M: Final = 1 * UM
-"""Removal along the beam from which a ray counts as lying in a trench that is not through yet."""
-
 BEHIND_M: Final = 2 * UM
-"""How far behind the slab a trench must be clear to count as cut through: the film right under it, not what is far off."""
+"""How far behind the slab a trench must be clear to be cut through: the film right under it, not what is far off."""
 
 SHOULDER_M: Final = 0.05 * UM
 MAX_SHOULDER_M: Final = 0.4 * UM
@@ -43,11 +39,6 @@ MIN_WIDTH_M: Final = 1 * UM
 THROUGH_FRACTION: Final = 0.75
 """Part of the central half along which the trenches must be cut through; a crystal's remains do not spoil a lamella."""
 
-STANDING: Final = 0
-DUG: Final = 1
-THROUGH: Final = 2
-"""State of a ray."""
-
 _HALVING_COUNT: Final = 12
 _CENTRAL_COUNT: Final = 17
 
@@ -56,10 +47,10 @@ _CENTRAL_COUNT: Final = 17
 class Slab:
     """The slab between two trenches in the frame of ``view``: x right, y up, metres.
 
-    ``left_m``, ``right_m``: where it ends; ``bottom_m``, ``top_m``: its lower and upper edge in the middle of its width,
-    as the ion beam sees them. ``is_through`` when both trenches are cut through. ``entry_m``, ``limit_m``: where the beam
-    meets the slab and where it has left it for sure, from the view's origin. ``view`` is the ion view that was asked in,
-    turned along the beam that milled the trenches where that differs.
+    ``left_m``, ``right_m``: where it ends; ``bottom_m``, ``top_m``: its lower and upper edge in the middle of its
+    width, as the ion beam sees them. ``is_through`` when both trenches are cut through. ``entry_m``, ``limit_m``: where
+    the beam meets the slab and where it has left it for sure, from the view's origin. ``view`` is the ion view that was
+    asked in, turned along the beam that milled the trenches where that differs.
     """
 
     view: View
@@ -93,95 +84,10 @@ class Slab:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Site:
-    """A target seen along the beam that milled around it: ``target_m`` is its (x, y, distance) in ``view``."""
-
-    sample: Sample
-    view: View
-    target_m: Floats
-    cuts: OtherCuts
-
-    def points(self, u: Floats, v: Floats, w: Floats | float = 0.0) -> Floats:
-        """Return (n, 3) points of the specimen frame for coordinates of the view."""
-        view = self.view
-        along = np.broadcast_to(np.asarray(w, np.float64), np.shape(u))
-        flat = np.multiply.outer(u, view.right) + np.multiply.outer(v, view.up)
-        return np.ascontiguousarray(view.origin + flat + np.multiply.outer(along, view.direction))
-
-    def survey(self, u: Floats, v: Floats, until_m: Floats | float) -> Floats:
-        """Return (n, 6) what the rays at (u, v) meet, see `drivers.simulator.survey`."""
-        until = np.ascontiguousarray(np.broadcast_to(np.asarray(until_m, np.float64), np.shape(u)))
-        cells = np.zeros((len(u), 0), np.bool_)
-        terrain = lay_out_terrain(self.sample)
-        found = survey_rays(self.points(u, v), self.view.direction, until, terrain, self.cuts, 0.0, 1.0, cells)
-        return np.asarray(found, np.float64)
-
-    def states(self, u: Floats, v: Floats, until_m: Floats | float) -> NDArray[np.int64]:
-        """Return for rays at (u, v) whether they meet something standing, a trench that is dug or one cut through."""
-        rays = self.survey(u, v, until_m)
-        first, last, removed = rays[:, FIRST_UNCUT], rays[:, LAST_UNCUT], rays[:, REMOVED_UNTIL]
-        # A ray beside the sample counts as cut only where a beam has passed the film's plane, not where it is just sky.
-        last = np.where(np.isfinite(last), last, self._film_plane_m(u, v) + DUG_M)
-        needed_m = np.where((first < until_m) & (until_m < last), until_m, last)
-        through = ~np.isfinite(rays[:, FIRST_LEFT]) & (removed >= needed_m - 1 * NM)
-        dug = np.isfinite(first) & (removed - first >= DUG_M)
-        return np.where(through, THROUGH, np.where(dug, DUG, STANDING))
-
-    def _film_plane_m(self, u: Floats, v: Floats) -> Floats:
-        return np.asarray(-self.points(u, v)[:, 2] / self.view.direction[2])
-
-
 def find_slab(sample: Sample, target: SpecimenPosition, ion_view: View) -> Slab | None:
     """Find the slab that stands at or nearest to ``target`` between an upper and a lower trench; None without one."""
     site = open_site(sample, target, ion_view)
     return slab_at(site) if site is not None else None
-
-
-def open_site(sample: Sample, target: SpecimenPosition, ion_view: View) -> Site | None:
-    """Look at a target along the beam that milled it last; None where no cut has come near."""
-    place = np.array([target.x_m, target.y_m, target.z_m])
-    near = [c for c in sample.cuts if _is_near(c, place)]
-    if not near:
-        return None
-    view = _turned_along(ion_view, near[-1].axes[2])
-    away = place - view.origin
-    target_m = np.array([away @ view.right, away @ view.up, away @ view.direction])
-    bundle = _bundle(view, target_m)
-    return Site(
-        sample=sample, view=view, target_m=target_m, cuts=lay_out_cuts(sample.cuts, bundle, lay_out_terrain(sample))
-    )
-
-
-def _is_near(cut: Cut, place: Floats) -> bool:
-    u, v, _ = cut.axes @ (place - cut.origin)
-    rows, columns = cut.front_m.shape
-    u_high, v_high = cut.u0_m + (columns - 1) * cut.du_m, cut.v0_m + (rows - 1) * cut.dv_m
-    near = cut.u0_m <= u <= u_high and cut.v0_m - SEARCH_FAR_M <= v <= v_high + SEARCH_FAR_M
-    return near and bool(np.isfinite(cut.front_m).any())
-
-
-def _turned_along(view: View, direction: Floats) -> View:
-    """Return the view itself where it looks along ``direction``, else the view turned there with its right kept."""
-    if np.abs(view.direction - direction).max() < 1e-9:
-        return view
-    right = view.right - (view.right @ direction) * direction
-    right /= np.linalg.norm(right)
-    return View(origin=view.origin, right=right, up=np.cross(right, direction), direction=direction)
-
-
-def _bundle(view: View, target_m: Floats) -> Cut:
-    """Return an empty cut whose rays cover everything that is asked about a target."""
-    reach_m = 2 * MAX_HALF_WIDTH_M
-    return Cut(
-        origin=view.origin + target_m[0] * view.right + target_m[1] * view.up,
-        axes=np.array([view.right, view.up, view.direction]),
-        u0_m=-reach_m,
-        du_m=2 * reach_m,
-        v0_m=-reach_m,
-        dv_m=2 * reach_m,
-        front_m=np.full((2, 2), -np.inf, np.float32),
-    )
 
 
 def slab_at(site: Site) -> Slab | None:
@@ -204,13 +110,13 @@ def _limit_m(site: Site, u_m: float) -> float:
 
 
 def _interval(site: Site, u_m: float, limit_m: float, threshold: int) -> tuple[float, float] | None:
-    """Return lower and upper edge of the run of rays below ``threshold`` nearest to the target, closed on both sides."""
+    """Return the edges of the run of rays below ``threshold`` nearest to the target, bounded on both sides."""
     fine = np.arange(-SEARCH_FINE_M, SEARCH_FINE_M, 25 * NM)
     far = np.arange(SEARCH_FINE_M, SEARCH_FAR_M, 100 * NM)
     v = site.target_m[1] + np.concatenate([-far[::-1], fine, far])
     stands = site.states(np.full_like(v, u_m), v, limit_m) < threshold
     steps = np.flatnonzero(np.diff(stands.astype(np.int8)))
-    runs = [(a, b) for a, b in zip(steps[:-1], steps[1:], strict=True) if stands[a + 1]]
+    runs = [(a, b) for a, b in pairwise(steps) if stands[a + 1]]
     if not runs:
         return None
     below, above = min(runs, key=lambda run: _distance(v[run[0] + 1], v[run[1]], float(site.target_m[1])))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from drivers.simulator.rays import (
-    STEP_M,
-    column_at,
-    is_removed,
-    layer_of,
-    next_crossing,
-    removed_until,
-)
-from drivers.simulator.sample import Material
+from drivers.simulator.columns import FILM, STEP_M, VACUUM, column_at, depths, is_below, piece_at
+from drivers.simulator.rays import is_removed, removed_until
+
+Raster: TypeAlias = NDArray[np.bool_]
+"""Cells along two axes across the beam and, last, along it."""
 
 FIRST_UNCUT: Final = 0
 LAST_UNCUT: Final = 1
@@ -29,8 +26,48 @@ Where the uncut sample begins and ends, up to where the cuts of this direction h
 left begins and ends, and where the last of it that is more than film ends.
 """
 
-_VACUUM: Final = int(Material.VACUUM)
-_FILM: Final = int(Material.FILM)
+NEIGHBOURS: Final = np.array(
+    [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if 0 < abs(i) + abs(j) + abs(k) <= 2]
+)
+"""The 18 cells of a raster that share a face or an edge with one cell."""
+
+
+@njit(cache=True, nogil=True)
+def mark(occupied: Any, start: float, cell: float, begin: float, end: float) -> None:
+    """Mark the cells, ``cell`` long from ``start`` on, that the stretch from ``begin`` to ``end`` touches."""
+    for k in range(max(0, int((begin - start) / cell)), min(occupied.shape[0], int((end - start) / cell) + 1)):
+        occupied[k] = True
+
+
+@njit(cache=True, nogil=True)
+def survey_ray(
+    found: Any, p: Any, d: Any, until: float, terrain: Any, cuts: Any, start: float, cell: float, occupied: Any
+) -> None:
+    """Fill one row of `survey_rays`."""
+    removed = removed_until(cuts, p[0], p[1], p[2])
+    found[:] = (np.inf, -np.inf, removed, np.inf, -np.inf, -np.inf)
+    s = (terrain.high_m + STEP_M - p[2]) / d[2]
+    x, y, z = p[0] + s * d[0], p[1] + s * d[1], p[2] + s * d[2]
+    column = column_at(terrain, x, y)
+    while not is_below(terrain, column, z):
+        x1, y1, z1 = x + STEP_M * d[0], y + STEP_M * d[1], z + STEP_M * d[2]
+        following = column_at(terrain, x1, y1)
+        t = 0.0 if z1 < max(column[0], following[0]) else 1.0
+        above, below = depths(column, z), depths(following, z1)
+        while t < 1.0:
+            end, layer = piece_at(t, above, below, column, following)
+            if layer != VACUUM:
+                m, last = 0.5 * (t + end), s + end * STEP_M
+                found[0], found[1] = min(found[0], s + t * STEP_M), last
+                left = max(s + t * STEP_M, removed)
+                if left < last and not is_removed(cuts, x + m * (x1 - x), y + m * (y1 - y), z + m * (z1 - z)):
+                    mark(occupied, start, cell, left, last)
+                    if left < until:
+                        found[3], found[4] = min(found[3], left), last
+                        found[5] = found[5] if layer == FILM else last
+            t = end
+        s += STEP_M
+        x, y, z, column = x1, y1, z1, following
 
 
 @njit(cache=True, nogil=True)
@@ -40,55 +77,11 @@ def survey_rays(
     """Return (rays, 6) float64, see `FIRST_UNCUT` and following, of the rays from ``points`` along ``direction``.
 
     Material that begins beyond ``until`` does not count as left. ``occupied``: (rays, cells) bool, filled with where
-    material is left in cells of length ``cell`` from ``start`` on; without cells it is not.
+    material is left in cells of length ``cell`` from ``start`` on, counted beyond ``until`` too.
     """
     found = np.empty((points.shape[0], 6))
-    dx, dy, dz = direction[0], direction[1], direction[2]
     for n in range(points.shape[0]):
-        px, py, pz = points[n, 0], points[n, 1], points[n, 2]
-        removed = removed_until(cuts, px, py, pz)
-        first_uncut, last_uncut, first_left, last_left, last_body = np.inf, -np.inf, np.inf, -np.inf, -np.inf
-        s = (terrain.high_m + STEP_M - pz) / dz
-        x, y, z = px + s * dx, py + s * dy, pz + s * dz
-        top, under_coating, bottom, material = column_at(terrain, x, y)
-        while z > terrain.low_m and not (z < bottom and top > bottom):
-            x1, y1, z1 = x + STEP_M * dx, y + STEP_M * dy, z + STEP_M * dz
-            top1, under_coating1, bottom1, material1 = column_at(terrain, x1, y1)
-            if z1 < max(top, top1):
-                a = (top - z, under_coating - z, -z, z - bottom)
-                b = (top1 - z1, under_coating1 - z1, -z1, z1 - bottom1)
-                t = 0.0
-                while t < 1.0:
-                    end = next_crossing(t, a, b)
-                    m = 0.5 * (t + end)
-                    layer = layer_of(
-                        a[0] + m * (b[0] - a[0]),
-                        a[1] + m * (b[1] - a[1]),
-                        a[2] + m * (b[2] - a[2]),
-                        a[3] + m * (b[3] - a[3]),
-                        min(bottom, bottom1),
-                        material1 if m > 0.5 else material,
-                    )
-                    if layer != _VACUUM:
-                        first_uncut = min(first_uncut, s + t * STEP_M)
-                        last_uncut = s + end * STEP_M
-                        left = max(s + t * STEP_M, removed)
-                        if left < last_uncut and not is_removed(
-                            cuts, x + m * (x1 - x), y + m * (y1 - y), z + m * (z1 - z)
-                        ):
-                            if left < until[n]:
-                                first_left, last_left = min(first_left, left), last_uncut
-                                if layer != _FILM:
-                                    last_body = last_uncut
-                            low = max(0, int((left - start) / cell))
-                            for k in range(low, min(occupied.shape[1], int((last_uncut - start) / cell) + 1)):
-                                occupied[n, k] = True
-                    t = end
-            s += STEP_M
-            x, y, z = x1, y1, z1
-            top, under_coating, bottom, material = top1, under_coating1, bottom1, material1
-        found[n, 0], found[n, 1], found[n, 2] = first_uncut, last_uncut, removed
-        found[n, 3], found[n, 4], found[n, 5] = first_left, last_left, last_body
+        survey_ray(found[n], points[n], direction, until[n], terrain, cuts, start, cell, occupied[n])
     return found
 
 
@@ -98,34 +91,40 @@ def standing(points: Any, terrain: Any, cuts: Any) -> Any:
     found = np.empty(points.shape[0], np.bool_)
     for n in range(points.shape[0]):
         x, y, z = points[n, 0], points[n, 1], points[n, 2]
-        top, _, bottom, _ = column_at(terrain, x, y)
-        found[n] = bottom < z < top and removed_until(cuts, x, y, z) <= 0.0 and not is_removed(cuts, x, y, z)
+        column = column_at(terrain, x, y)
+        inside = column[2] < z < column[0]
+        found[n] = inside and removed_until(cuts, x, y, z) <= 0.0 and not is_removed(cuts, x, y, z)
     return found
 
 
 @njit(cache=True, nogil=True)
-def reach_from_border(occupied: Any) -> Any:
-    """Return which occupied cells of a (i, j, k) raster hang together with one on its border, over faces and edges."""
-    size_i, size_j, size_k = occupied.shape
+def spread(occupied: Any, seeds: Any, neighbours: Any) -> Any:
+    """Return which occupied cells of a (i, j, k) raster hang together with one of (n, 3) occupied ``seeds``."""
     reached = np.zeros_like(occupied)
-    waiting = [(0, 0, 0)]
-    waiting.pop()
-    for i in range(size_i):
-        for j in range(size_j):
-            for k in range(size_k):
-                inside = 0 < i < size_i - 1 and 0 < j < size_j - 1 and 0 < k < size_k - 1
-                if occupied[i, j, k] and not inside:
-                    reached[i, j, k] = True
-                    waiting.append((i, j, k))
+    waiting = []
+    for n in range(seeds.shape[0]):
+        reached[seeds[n, 0], seeds[n, 1], seeds[n, 2]] = True
+        waiting.append((seeds[n, 0], seeds[n, 1], seeds[n, 2]))
     while len(waiting) > 0:
         i, j, k = waiting.pop()
-        for di in range(-1, 2):
-            for dj in range(-1, 2):
-                for dk in range(-1, 2):
-                    a, b, c = i + di, j + dj, k + dk
-                    if abs(di) + abs(dj) + abs(dk) > 2 or not (0 <= a < size_i and 0 <= b < size_j and 0 <= c < size_k):
-                        continue
-                    if occupied[a, b, c] and not reached[a, b, c]:
-                        reached[a, b, c] = True
-                        waiting.append((a, b, c))
+        for n in range(neighbours.shape[0]):
+            a, b, c = i + neighbours[n, 0], j + neighbours[n, 1], k + neighbours[n, 2]
+            inside = 0 <= a < occupied.shape[0] and 0 <= b < occupied.shape[1] and 0 <= c < occupied.shape[2]
+            if inside and occupied[a, b, c] and not reached[a, b, c]:
+                reached[a, b, c] = True
+                waiting.append((a, b, c))
     return reached
+
+
+def reach_from(occupied: Raster, seeds: Raster) -> Raster:
+    """Return which occupied cells hang together with one of ``seeds``, over faces and edges."""
+    return np.asarray(spread(occupied, np.argwhere(occupied & seeds), NEIGHBOURS), np.bool_)
+
+
+def reach_from_border(occupied: Raster) -> Raster:
+    """Return which occupied cells of a raster hang together with one on its border, over faces and edges."""
+    border = np.zeros_like(occupied)
+    for axis in range(3):
+        across = np.moveaxis(border, axis, 0)
+        across[0] = across[-1] = True
+    return reach_from(occupied, border)
