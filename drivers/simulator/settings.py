@@ -95,8 +95,8 @@ def _degrees(ends: Range) -> AxisLimits:
 class ColumnSettings(Section):
     """One column: what can be selected and what is selected at first.
 
-    ``scan_rotation_deg`` is 180 on most cryo instruments (vendor-geometry.md section 1), where the ion image then
-    stands upright; 0 is the manufacturer's.
+    ``scan_rotation_deg`` is 180 as on most cryo instruments (vendor-geometry.md section 1): at 0 the ion image of a
+    cell stands on its head.
     """
 
     currents_pa: tuple[CurrentPa, ...] = Field(min_length=1)
@@ -106,7 +106,7 @@ class ColumnSettings(Section):
     hfw_range_um: Range
     working_distance_range_mm: Range
     shift_limit_um: float = Field(default=25.0, gt=0)
-    scan_rotation_deg: float = Field(default=0.0, ge=-360, le=360)
+    scan_rotation_deg: float = Field(default=180.0, ge=-360, le=360)
 
     @model_validator(mode="after")
     def _refuse_unavailable_start(self) -> ColumnSettings:

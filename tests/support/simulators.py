@@ -49,11 +49,12 @@ CONDITIONS = MillingSettings(
 
 
 def settings(*, only: str = "", everything: bool = False, **sections: Any) -> SimulatorSettings:
-    """Return settings of a small scene with no disturbance, with ``only`` one, or with ``everything`` on."""
+    """Return settings of a small scene without scan rotation, with no disturbance, ``only`` one or ``everything`` on."""
     disturbances = {name: {"enabled": everything or name == only} for name in DISTURBANCES}
     for name, changes in sections.pop("disturbances", {}).items():
         disturbances[name].update(changes)
-    return SimulatorSettings.model_validate({"scene": SCENE, "disturbances": disturbances, **sections})
+    columns = {name: {"scan_rotation_deg": 0} for name in ("electron_beam", "ion_beam")}
+    return SimulatorSettings.model_validate({"scene": SCENE, "disturbances": disturbances, **columns, **sections})
 
 
 def microscope(

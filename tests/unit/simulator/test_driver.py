@@ -139,7 +139,8 @@ def test_the_truth_is_given_for_its_own_microscope_also_behind_guards() -> None:
     assert SimulatorPlugin().truth(raw) is None
 
 
-def test_the_truth_of_a_pixel_is_where_the_ideal_chain_shows_it() -> None:
+@pytest.mark.parametrize("scan_rotation_rad", [0.0, 0.3, math.pi])
+def test_the_truth_of_a_pixel_is_where_the_ideal_chain_shows_it(scan_rotation_rad: float) -> None:
     """Without disturbances the solver of the runtime and the truth agree, at any shift and in a reduced area."""
     own = SimulatorPlugin()
     instrument = own.open(simulators.settings(), seed=SEED, state_directory=None)
@@ -151,12 +152,15 @@ def test_the_truth_of_a_pixel_is_where_the_ideal_chain_shows_it() -> None:
     for beam_type in BeamType:
         beam = instrument.beam(beam_type)
         beam.set_shift(shift)
+        beam.set_scan_rotation(scan_rotation_rad)
         full = beam.acquire(SMALL_FRAME, cancel=CancelToken())
         cut = beam.acquire(replace(SMALL_FRAME, reduced_area=area), cancel=CancelToken())
         pixel = PixelPoint(20.0, 18.0)
         found = truth.specimen_point(full.metadata.frame_id, pixel)
         assert truth.specimen_point(cut.metadata.frame_id, PixelPoint(20.0 - 12, 18.0 - 16)) == found
-        back = Kinematics(instrument.chain).project(found, instrument.stage.position(), beam_type, shift=shift)
+        back = Kinematics(instrument.chain).project(
+            found, instrument.stage.position(), beam_type, scan_rotation_rad=scan_rotation_rad, shift=shift
+        )
         assert dataclasses.astuple(image_to_pixel(back, full.shape, full.pixel_size_m)) == pytest.approx(
             (20.0, 18.0), abs=1e-3
         )
