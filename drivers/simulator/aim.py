@@ -20,9 +20,9 @@ class Aim:
     """Affine maps from (across, down, s) to cells.
 
     ``course``: (10, 3) float64 for columns and rows of the packed part and z: value at pixel (0, 0), change a pixel
-    across, down, a metre along the ray, the inverse of that, lower and upper end of the part, lower and upper end of the
-    whole map, and the plane around it in the last entry. ``paths``: (cuts, 16) float64, the same four values for u, v and
-    w of each cut, the three inverses and the largest front.
+    across, down, a metre along the ray, the inverse of that, lower and upper end of the part, lower and upper end of
+    the whole map, and the plane around it in the last entry. ``paths``: (cuts, 16) float64, the same four values for u,
+    v and w of each cut, the three inverses and the largest front.
     """
 
     course: NDArray[np.float64]

@@ -112,7 +112,7 @@ def noise_free_signal(
     """Return the signal of a frame before noise and detector, 1 being about film at normal incidence times two."""
     pixel_m = settings.pixel_size_m
     covariance = _covariance_px(conditions, optics, pixel_m)
-    escape_px = _escape_m(conditions, optics) / pixel_m if optics.edge_brightening else 0.0
+    escape_px = optics.edge_width_fraction * _range_m(conditions, optics) / pixel_m if optics.edge_brightening else 0.0
     left, top, width, height = _area_px(settings)
     margin = reach_px(covariance) + math.ceil(3 * escape_px) + 2
     factor = decimation(covariance)
@@ -167,16 +167,16 @@ def _edges(sky: NDArray[np.float32], escape_px: float) -> NDArray[np.float32]:
     return np.maximum(sky - around, 0)
 
 
-def _escape_m(conditions: Conditions, optics: OpticsSettings) -> float:
-    """Return the distance from an edge over which it is bright.
+def _range_m(conditions: Conditions, optics: OpticsSettings) -> float:
+    """Return how far the beam reaches into ice.
 
-    Electrons: a third (assumed) of the range in ice, 0.0276 A E^1.67 / (Z^0.89 rho) um with E in keV, A 14.3, Z 7.2 and
-    rho 0.93 g/cm3 (Kanaya and Okayama 1972, J. Phys. D 5, 43): 80 nm at 2 kV. Ions: the setting.
+    Electrons: 0.0276 A E^1.67 / (Z^0.89 rho) um with E in keV, A 14.3, Z 7.2 and rho 0.93 g/cm3 (Kanaya and Okayama
+    1972, J. Phys. D 5, 43): 0.23 um at 2 kV. Ions: the setting.
     """
     if conditions.beam_type is BeamType.ION:
-        return optics.ion_escape_nm * NM
+        return optics.ion_range_nm * NM
     energy_kev = conditions.voltage_v / 1000
-    return 0.0276 * 14.3 * energy_kev**1.67 / (7.2**0.89 * 0.93) / 3 * UM
+    return 0.0276 * 14.3 * energy_kev**1.67 / (7.2**0.89 * 0.93) * UM
 
 
 def _covariance_px(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> NDArray[np.float64]:
@@ -210,6 +210,6 @@ def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> Loo
     look[Look.TEXTURE_FRACTION] = beam.texture_fraction if optics.texture else 0.0
     look[Look.CURTAIN_FRACTION] = optics.curtain_fraction if optics.curtains else 0.0
     look[Look.CURTAIN_WIDTH_M] = optics.curtain_width_um * UM
-    look[Look.RANGE_M] = _escape_m(conditions, optics)
+    look[Look.RANGE_M] = _range_m(conditions, optics)
     look[Look.TRANSPARENCY_FRACTION] = beam.transparency_fraction
     return look, resolved_octaves(wavelengths_m, pixel_m, optics.texture_exponent), noise_volume()

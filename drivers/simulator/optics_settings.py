@@ -44,28 +44,28 @@ class OpticsSettings(BaseModel):
     curtains: bool = True
 
     electron: BeamLook = BeamLook(
-        film_yield=0.42,
-        ice_yield=0.55,
-        cell_yield=0.62,
+        film_yield=0.40,
+        ice_yield=0.46,
+        cell_yield=0.70,
         bar_yield=0.95,
         coating_yield=0.75,
         milled_fraction=0.75,
         transparency_fraction=0.6,
         grazing_ratio=4.0,
-        texture_fraction=0.16,
+        texture_fraction=0.09,
         edge_gain=0.9,
         detected_fraction=0.08,
     )
     ion: BeamLook = BeamLook(
         film_yield=0.26,
-        ice_yield=0.30,
-        cell_yield=0.30,
+        ice_yield=0.28,
+        cell_yield=0.34,
         bar_yield=0.40,
         coating_yield=0.36,
         milled_fraction=0.6,
         transparency_fraction=0.0,
-        grazing_ratio=4.5,
-        texture_fraction=0.24,
+        grazing_ratio=3.5,
+        texture_fraction=0.10,
         edge_gain=0.6,
         detected_fraction=0.15,
     )
@@ -73,11 +73,12 @@ class OpticsSettings(BaseModel):
     background: float = Field(0.02, ge=0, description="signal where nothing is hit; assumed")
     shadow_depth_um: float = Field(3.0, gt=0, description="depth at which a trench is dark; assumed")
     shadow_floor_fraction: float = Field(0.10, ge=0, le=1, description="signal left at great depth; assumed")
-    texture_wavelengths_um: tuple[float, ...] = (8.0, 2.0, 0.5, 0.125, 0.03)
-    texture_exponent: float = Field(0.3, ge=0, description="roughness falls with wavelength to this power; assumed")
+    texture_wavelengths_um: tuple[float, ...] = (3.0, 0.6, 0.12, 0.024)
+    texture_exponent: float = Field(0.1, ge=0, description="roughness falls with wavelength to this power; assumed")
     curtain_fraction: float = Field(0.10, ge=0, description="streaks on milled faces; assumed")
     curtain_width_um: float = Field(0.4, gt=0, description="width of a streak; assumed")
-    ion_escape_nm: float = Field(40.0, gt=0, description="edge width in the ion image, range of 30 keV Ga; assumed")
+    ion_range_nm: float = Field(40.0, gt=0, description="range of 30 keV Ga in ice; assumed")
+    edge_width_fraction: float = Field(0.35, gt=0, description="width of a bright edge over the range; assumed")
     amplifier_noise: float = Field(0.01, ge=0, description="noise of the detector at no signal; assumed")
     electron_convergence_mrad: float = Field(3.0, gt=0, description="half angle; assumed, typical of a cryo SEM")
     ion_convergence_mrad: float = Field(1.0, gt=0, description="half angle; assumed")

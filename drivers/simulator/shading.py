@@ -51,7 +51,8 @@ _TRANSPARENCY = int(Look.TRANSPARENCY_FRACTION)
 
 _BAR_DEPTH_M = -1e-6
 """Columns reaching deeper below the film's top stand on a bar, with ice above it, as milling has it."""
-_CURTAIN_ONSET_M = 0.5e-6
+_MILLED_ONSET_M = 0.3e-6
+"""Depth over which a surface that the beam has grazed turns into a milled face; assumed."""
 _WALL_ROUGHNESS = 0.35
 """Roughness of a milled face over that of the surface; assumed, a polished face is smoother."""
 
@@ -175,11 +176,11 @@ def shade(
         depth_m = max(surface_at(grid, 0, gx, gy) - z, 0.0)
         nx, ny, nz = wall_normal(frame, size, fronts, cut, x, y, z)
         cosine = -(nx * dx + ny * dy + nz * dz)
-        signal = base_yield(grid, look, gx, gy, z, depth_m) * look[_MILLED]
-        rough *= _WALL_ROUGHNESS
+        milled = 1.0 - math.exp(-depth_m / _MILLED_ONSET_M)
+        signal = base_yield(grid, look, gx, gy, z, depth_m) * (1.0 + (look[_MILLED] - 1.0) * milled)
+        rough *= 1.0 + (_WALL_ROUGHNESS - 1.0) * milled
         if look[_CURTAIN] > 0.0:
-            onset = 1.0 - math.exp(-depth_m / _CURTAIN_ONSET_M)
-            signal *= 1.0 + look[_CURTAIN] * onset * curtains(look, volume, frame, cut, x, y, z)
+            signal *= 1.0 + look[_CURTAIN] * milled * curtains(look, volume, frame, cut, x, y, z)
         sky = look[_SHADOW_FLOOR] + (1.0 - look[_SHADOW_FLOOR]) * math.exp(-depth_m / look[_SHADOW_DEPTH])
     gain = (1.0 + look[_SOFTNESS]) / (max(cosine, 0.0) + look[_SOFTNESS])
     return signal * gain * sky * (1.0 + rough), sky

@@ -51,7 +51,7 @@ class PackedCuts:
     """All cuts in flat arrays.
 
     ``frame``: (cuts, 17) float64, origin, axes row by row, u0, du, v0, dv, largest front. ``size``: (cuts, 7) int64,
-    samples in u and v, start of the front, start and blocks a row of the fine and of the coarse bounds, all in ``fronts``.
+    samples in u and v, start of the front, start and blocks a row of the fine and coarse bounds, all in ``fronts``.
     """
 
     frame: NDArray[np.float64]
