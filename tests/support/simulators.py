@@ -49,7 +49,7 @@ CONDITIONS = MillingSettings(
 
 
 def settings(*, only: str = "", everything: bool = False, **sections: Any) -> SimulatorSettings:
-    """Return settings of a small scene without scan rotation, with no disturbance, ``only`` one or ``everything`` on."""
+    """Return settings of a small scene, no scan rotation, with no disturbance, ``only`` one or ``everything`` on."""
     disturbances = {name: {"enabled": everything or name == only} for name in DISTURBANCES}
     for name, changes in sections.pop("disturbances", {}).items():
         disturbances[name].update(changes)
