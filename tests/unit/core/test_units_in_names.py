@@ -14,7 +14,19 @@ SI = "m m2 m3 s rad v a c px hz kg k pa bytes"
 SPOKEN = "um nm mm cm um2 um3 deg mrad us ms ns min h kv na mbar nc mc gb percent"
 COMPOUND = "c_per_m3 m_per_s m3_per_c um3_per_nc nm_per_min um_per_s per_m per_s per_um counts_per_s px_per_m"
 UNITS = tuple(f"_{unit}" for unit in f"{SI} {SPOKEN} {COMPOUND}".split())
-DIMENSIONLESS = ("fraction", "ratio", "score", "count", "confidence", "exponent", "yield", "gain", "level", "weights")
+DIMENSIONLESS = (
+    "fraction",
+    "ratio",
+    "score",
+    "count",
+    "confidence",
+    "exponent",
+    "yield",
+    "gain",
+    "level",
+    "weights",
+    "percent",
+)
 """Words for numbers without a dimension, alone or at the end of a name. ``level``: gray level of an image."""
 
 UNIT_BESIDE = frozenset(
