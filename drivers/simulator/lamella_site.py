@@ -42,10 +42,10 @@ class Site:
     view: View
     target_m: Floats
 
-    def points(self, u: Floats, v: Floats, w: Floats | float = 0.0) -> Floats:
+    def points(self, u: Floats, v: Floats, w_m: Floats | float = 0.0) -> Floats:
         """Return (n, 3) points of the specimen frame for coordinates of the view."""
         view = self.view
-        along = np.broadcast_to(np.asarray(w, np.float64), np.shape(u))
+        along = np.broadcast_to(np.asarray(w_m, np.float64), np.shape(u))
         flat = np.multiply.outer(u, view.right) + np.multiply.outer(v, view.up)
         return np.ascontiguousarray(view.origin + flat + np.multiply.outer(along, view.direction))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def mill_all(
     chosen = probe or probe_for(current_a)
     cuts = open_cuts(sample, pattern, view, probe=chosen)
     times = np.linspace(0.0, pattern.total_s, pieces + 1)
-    for from_s, until_s in zip(times[:-1], times[1:], strict=True):
+    for from_s, until_s in pairwise(times):
         mill(sample, cuts, pattern, chosen, view, from_s=float(from_s), until_s=float(until_s))
     return cuts
 

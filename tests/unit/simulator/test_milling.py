@@ -102,7 +102,7 @@ def test_the_tail_erodes_what_the_core_does_not_reach() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("direction", list(ScanDirection))
+@pytest.mark.parametrize("direction", [ScanDirection.TOP_TO_BOTTOM, ScanDirection.RIGHT_TO_LEFT])
 def test_pieces_of_the_beam_time_add_up_to_the_whole(kind: CrossSection, direction: ScanDirection) -> None:
     shape = rectangle(cross_section=kind, scan_direction=direction, width_m=2e-6, depth_m=15e-6)
     fronts = []
@@ -232,9 +232,10 @@ def test_a_later_cut_goes_on_from_the_floor_of_an_earlier_one() -> None:
 
 def test_a_cut_from_another_direction_is_skipped_like_vacuum() -> None:
     block, probe = ice_block(10e-6), clean(POLISH_A)
-    mill_all(block, [rectangle(width_m=8e-6, height_m=3e-6, depth_m=40e-6)], milling_view((0, 0, 5e-6)), probe=probe)
-    cut = mill_all(block, [rectangle(width_m=1e-6, height_m=1e-6, depth_m=6e-6)], ABOVE, probe=probe)[0]
-    gap_m = 3e-6 / math.cos(math.radians(15))
+    tunnel = rectangle(width_m=2e-6, height_m=2e-6, depth_m=30e-6)
+    mill_all(block, [tunnel], milling_view((0, 0, 5e-6)), probe=probe)
+    cut = mill_all(block, [rectangle(width_m=0.6e-6, height_m=0.4e-6, depth_m=6e-6)], ABOVE, probe=probe)[0]
+    gap_m = 2e-6 / math.cos(math.radians(15))
     assert depth_at(cut, block) == pytest.approx(6e-6 + gap_m, abs=0.2e-6)
 
 
