@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
 from drivers.simulator.optics_settings import BeamLook, OpticsSettings
-from drivers.simulator.render import LookArrays, Region, draw, locate, prepare
+from drivers.simulator.render import LookArrays, Region, draw, locate, prepare, region_of
 from drivers.simulator.sample import Material, Sample
 from drivers.simulator.shading import Look
 from drivers.simulator.texture import noise_volume, resolved_octaves
 from drivers.simulator.tracing import NOTHING
 from drivers.simulator.view import View
-from fibsem_runtime.core import BeamType, ImagePoint, ImageSettings, Pixels, RelativeArea, SpecimenPosition
+from fibsem_runtime.core import BeamType, ImagePoint, ImageSettings, Pixels, SpecimenPosition
 from fibsem_runtime.core.units import NM, UM
 
 __all__ = ["Conditions", "OpticsSettings", "auto_contrast", "first_hit", "render"]
@@ -113,25 +113,16 @@ def noise_free_signal(
     pixel_m = settings.pixel_size_m
     covariance = _covariance_px(conditions, optics, pixel_m)
     escape_px = optics.edge_width_fraction * _range_m(conditions, optics) / pixel_m if optics.edge_brightening else 0.0
-    left, top, width, height = _area_px(settings)
-    margin = reach_px(covariance) + math.ceil(3 * escape_px) + 2
-    factor = decimation(covariance)
-    start_x, start_y = (left - margin) // factor * factor, (top - margin) // factor * factor
-    region = Region(
-        left_px=start_x,
-        top_px=start_y,
-        width_px=-((start_x - left - width - margin) // factor) * factor,
-        height_px=-((start_y - top - height - margin) // factor) * factor,
-        full_width_px=settings.width_px,
-        full_height_px=settings.height_px,
-        pixel_size_m=pixel_m,
-    )
+    margin_px = reach_px(covariance) + math.ceil(3 * escape_px) + 2
+    region = region_of(settings, margin_px=margin_px, multiple_px=decimation(covariance))
     look = _look(conditions, optics, pixel_m)
     signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
     if optics.edge_brightening:
         signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
     signal = blur(signal, covariance)
-    return signal[top - start_y : top - start_y + height, left - start_x : left - start_x + width]
+    asked = region_of(settings)
+    row, column = asked.top_px - region.top_px, asked.left_px - region.left_px
+    return signal[row : row + asked.height_px, column : column + asked.width_px]
 
 
 def _noisy_signal(
@@ -154,17 +145,12 @@ def _noisy_signal(
     )
 
 
-def _area_px(settings: ImageSettings) -> tuple[int, int, int, int]:
-    area = settings.reduced_area or RelativeArea(left_fraction=0, top_fraction=0, width_fraction=1, height_fraction=1)
-    return area.to_pixels(settings.width_px, settings.height_px)
-
-
 def _edges(sky: NDArray[np.float32], escape_px: float) -> NDArray[np.float32]:
     """Return how much more open a point is than its surroundings within the escape length: bright rims of trenches."""
     sigma = max(escape_px, 0.3)
     size = 2 * math.ceil(3 * sigma) + 1
     around = cv2.GaussianBlur(sky, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.maximum(sky - around, 0)
+    return np.asarray(np.maximum(sky - around, 0), np.float32)
 
 
 def _range_m(conditions: Conditions, optics: OpticsSettings) -> float:
@@ -176,7 +162,7 @@ def _range_m(conditions: Conditions, optics: OpticsSettings) -> float:
     if conditions.beam_type is BeamType.ION:
         return optics.ion_range_nm * NM
     energy_kev = conditions.voltage_v / 1000
-    return 0.0276 * 14.3 * energy_kev**1.67 / (7.2**0.89 * 0.93) * UM
+    return float(0.0276 * 14.3 * energy_kev**1.67 / (7.2**0.89 * 0.93)) * UM
 
 
 def _covariance_px(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from drivers.simulator.sample import Sample
 from drivers.simulator.shading import draw_rows, locate_rows
 from drivers.simulator.solid import COARSE_SHIFT, PackedCuts, Window, pack_cuts, pack_solid
 from drivers.simulator.view import View
+from fibsem_runtime.core import ImageSettings, RelativeArea
 
 LookArrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]
 """Coefficients in the order of `shading.Look`, octaves of the roughness and the volume that they read."""
@@ -44,6 +45,26 @@ class Region:
     full_width_px: int
     full_height_px: int
     pixel_size_m: float
+
+
+def region_of(settings: ImageSettings, *, margin_px: int = 0, multiple_px: int = 1) -> Region:
+    """Return the pixels of a frame or its reduced area with a margin, starting and ending on multiples."""
+    whole = RelativeArea(left_fraction=0, top_fraction=0, width_fraction=1, height_fraction=1)
+    area = (settings.reduced_area or whole).to_pixels(settings.width_px, settings.height_px)
+    left_px, top_px = ((start - margin_px) // multiple_px * multiple_px for start in area[:2])
+    right_px, bottom_px = (
+        -(-(start + size + margin_px) // multiple_px) * multiple_px
+        for start, size in zip(area[:2], area[2:], strict=True)
+    )
+    return Region(
+        left_px=left_px,
+        top_px=top_px,
+        width_px=right_px - left_px,
+        height_px=bottom_px - top_px,
+        full_width_px=settings.width_px,
+        full_height_px=settings.height_px,
+        pixel_size_m=settings.pixel_size_m,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -138,15 +159,16 @@ def draw(scene: Scene, look: LookArrays, *, step_fraction: float) -> tuple[NDArr
     shape = (scene.region.height_px, scene.region.width_px)
     signal, sky = np.empty(shape, np.float32), np.empty(shape, np.float32)
     everywhere = np.ones(shape, np.bool_)
+    kernel: Callable[..., None] = draw_rows
 
     def draw_once(first: int, last: int) -> None:
-        draw_rows(*scene.arrays, *look, _CENTRE, everywhere, first, last, signal, sky)
+        kernel(*scene.arrays, *look, _CENTRE, everywhere, first, last, signal, sky)
 
     _in_bands(draw_once, shape[0])
     edges = _find_edges(signal, sky, step_fraction)
 
     def draw_edges(first: int, last: int) -> None:
-        draw_rows(*scene.arrays, *look, _EIGHT_ROOKS, edges, first, last, signal, sky)
+        kernel(*scene.arrays, *look, _EIGHT_ROOKS, edges, first, last, signal, sky)
 
     _in_bands(draw_edges, shape[0])
     return signal, sky
@@ -156,7 +178,8 @@ def locate(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Return the specimen point behind each pixel centre, (height, width, 3) with NaN for nothing, and its kind."""
     shape = (scene.region.height_px, scene.region.width_px)
     places, kinds = np.empty((*shape, 3), np.float64), np.empty(shape, np.uint8)
-    _in_bands(lambda first, last: locate_rows(*scene.arrays, first, last, places, kinds), shape[0])
+    kernel: Callable[..., None] = locate_rows
+    _in_bands(lambda first, last: kernel(*scene.arrays, first, last, places, kinds), shape[0])
     return places, kinds
 
 

@@ -126,9 +126,14 @@ def shade_surface(
     cosine = side * (sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
     if kind == BOTTOM:
         return base_yield(grid, look, gx, gy, z, 1.0) * look[_UNDERSIDE], cosine
-    signal = base_yield(grid, look, gx, gy, z, 0.0)
+    return base_yield(grid, look, gx, gy, z, 0.0) * solidity(grid, look, gx, gy, z), cosine
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solidity(grid: Any, look: Any, gx: float, gy: float, z: float) -> float:
+    """Return the share of the signal that is left because the beam partly passes through what lies below a point."""
     thickness_m = max(z - surface_at(grid, 1, gx, gy), 0.0)
-    return signal * (1.0 - look[_TRANSPARENCY] * math.exp(-thickness_m / look[_RANGE])), cosine
+    return float(1.0 - look[_TRANSPARENCY] * math.exp(-thickness_m / look[_RANGE]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -177,7 +182,8 @@ def shade(
         nx, ny, nz = wall_normal(frame, size, fronts, cut, x, y, z)
         cosine = -(nx * dx + ny * dy + nz * dz)
         milled = 1.0 - math.exp(-depth_m / _MILLED_ONSET_M)
-        signal = base_yield(grid, look, gx, gy, z, depth_m) * (1.0 + (look[_MILLED] - 1.0) * milled)
+        signal = base_yield(grid, look, gx, gy, z, depth_m) * solidity(grid, look, gx, gy, z)
+        signal *= 1.0 + (look[_MILLED] - 1.0) * milled
         rough *= 1.0 + (_WALL_ROUGHNESS - 1.0) * milled
         if look[_CURTAIN] > 0.0:
             signal *= 1.0 + look[_CURTAIN] * milled * curtains(look, volume, frame, cut, x, y, z)

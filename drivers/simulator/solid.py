@@ -65,8 +65,8 @@ def pack_solid(sample: Sample, window: Window) -> Solid:
     part = (slice(row, row + rows), slice(column, column + columns))
     grid = np.empty((rows, columns, 4), np.float32)
     for layer, field in enumerate((sample.top_m, sample.bottom_m, sample.coating_m, sample.material)):
-        grid[..., layer] = field[part]
-    fine = bound_cells(grid, 1 << FINE_SHIFT)
+        grid[..., layer] = np.asarray(field)[part]
+    fine: NDArray[np.float32] = bound_cells(grid, 1 << FINE_SHIFT)
     middle = _join(fine, 1 << (MIDDLE_SHIFT - FINE_SHIFT))
     coarse = _join(middle, 1 << (COARSE_SHIFT - MIDDLE_SHIFT))
     levels = (fine, middle, coarse)

@@ -49,7 +49,7 @@ def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
     c = volume[k1, j, i] + fx * (volume[k1, j, i1] - volume[k1, j, i])
     d = volume[k1, j1, i] + fx * (volume[k1, j1, i1] - volume[k1, j1, i])
     low = a + fy * (b - a)
-    return low + fz * (c + fy * (d - c) - low)
+    return float(low + fz * (c + fy * (d - c) - low))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
