@@ -2,8 +2,8 @@
 
 The image of a flat film is foreshortened differently by the two columns; stretched along y by the ratio of the two
 (vendor-geometry.md section 6), the ion image shows the film as the electron image does. Brightness differs in sign and
-kind between the beams, so that the strength of edges is compared. Refuse, do not guess: two independent bands agree
-within 0.75 µm, no peak on the boundary, no rival above 0.80 outside a lobe of 3.2 µm (methods.md sections 3 and 11).
+kind between the beams, so that the strength of edges is compared. Refuse, do not guess: two independent bands agree,
+no peak on the boundary, no rival above 0.80 outside a lobe of 3.2 µm (methods.md sections 3 and 11).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from fibsem_runtime.imaging.filters import band_pass, clip_outliers, gradient_ma
 _WORK_PIXEL_M: Final = 0.3e-6
 _LOBE_M: Final = 3.2e-6
 _MAX_RIVAL_RATIO: Final = 0.80
-_MAX_DISAGREEMENT_M: Final = 0.75e-6
+_MAX_DISAGREEMENT_M: Final = 8e-6
+_FINE_DISAGREEMENT_M: Final = 0.75e-6
+"""How near the two bands must be: far from coincidence one correction only has to land within reach of the next."""
 _MIN_SCORE: Final = 0.10
 _SEARCH_FRACTION: Final = 0.40
 _BANDS_M: Final = ((0.5e-6, 0.8e-6, 4e-6), (0.9e-6, 1.6e-6, 10e-6))
@@ -46,13 +48,19 @@ class Coincidence:
     rival_ratio: float
     disagreement_m: float
 
+    @property
+    def is_fine(self) -> bool:
+        """Tell whether the two bands agree well enough to call the beams coincident."""
+        return self.disagreement_m <= _FINE_DISAGREEMENT_M
+
 
 def measure_coincidence(electron: Image, ion: Image, stretch_ratio: float) -> Coincidence:
     """Measure how far the two beams are from looking at one point of the film.
 
     ``stretch_ratio`` is the length of the film along y in the electron image over that in the ion image (from the
-    kinematics at the pose of the images). Raises `AlignmentError` when the two images cannot be brought together with
-    certainty; image with a longer dwell time then (at least 1 µs).
+    kinematics at the pose of the images). A result is good for one more correction; only one that `is_fine` says that
+    the beams meet. Raises `AlignmentError` when the two images cannot be brought together with certainty; image with a
+    longer dwell time then (at least 1 µs).
     """
     first, second = _common_plane(electron, ion, stretch_ratio)
     results = [_match(first, second, band) for band in _BANDS_M]

@@ -10,7 +10,6 @@ from fibsem_runtime.imaging import Blob, find_cells
 from fibsem_runtime.workflow.context import Context, Frame
 from fibsem_runtime.workflow.decisions import decide_points
 from fibsem_runtime.workflow.settings import ListSelection, OverviewSelection
-from fibsem_runtime.workflow.site import electron_flat
 from fibsem_runtime.workflow.steps.align_site import CELL_FINDER
 
 
@@ -39,8 +38,8 @@ def _add_listed(context: Context, selection: ListSelection) -> list[str]:
 def _add_from_overview(context: Context, selection: OverviewSelection) -> list[str]:
     """Image the square, propose its cells and add the decided ones with their stage positions."""
     context.use_imaging_current()
-    here = electron_flat(context, context.microscope.stage.position())
-    here = context.move_stage(here, purpose="overview")
+    here = context.microscope.stage.position()
+    context.move_stage(context.kinematics.electron_pose(here), purpose="overview")
     context.microscope.electron_beam.auto_contrast(cancel=context.cancel)
     frame = context.acquire(BeamType.ELECTRON, selection.frame.to_image_settings(), purpose="overview")
     found = find_cells(

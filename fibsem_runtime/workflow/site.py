@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fibsem_runtime.core import Image, ImagePoint, StagePosition
 from fibsem_runtime.core.errors import ExperimentError
@@ -64,9 +64,3 @@ def return_to_target(context: Context) -> Target:
     context.move_stage(target.stage_position, purpose="return to the target")
     context.microscope.ion_beam.set_shift(target.shift)
     return target
-
-
-def electron_flat(context: Context, position: StagePosition) -> StagePosition:
-    """Return ``position`` at the flat-to-electron pose; x, y and z stay."""
-    pose = context.kinematics.electron_pose(position)
-    return replace(position, r_rad=pose.r_rad, t_rad=pose.t_rad)

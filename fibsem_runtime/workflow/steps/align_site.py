@@ -10,7 +10,7 @@ from fibsem_runtime.imaging import Blob, find_cell_near, find_cells, measure_coi
 from fibsem_runtime.workflow.context import Context, Frame
 from fibsem_runtime.workflow.decisions import decide_points
 from fibsem_runtime.workflow.settings import AlignSiteSettings
-from fibsem_runtime.workflow.site import electron_flat, find_site
+from fibsem_runtime.workflow.site import find_site
 
 TARGET = "LamellaTarget"
 CELL_FINDER = "cell silhouette"
@@ -21,7 +21,7 @@ def run(context: Context, settings: AlignSiteSettings) -> dict[str, float]:
     site = find_site(context)
     context.use_imaging_current()
     context.microscope.ion_beam.set_shift(ImagePoint(0.0, 0.0))
-    context.move_stage(electron_flat(context, site.stage_position), purpose="site")
+    context.move_stage(context.kinematics.electron_pose(site.stage_position), purpose="site")
     measurements: dict[str, float] = {}
     if context.options.use_detection:
         _contrast(context)
@@ -111,7 +111,9 @@ def _restore_coincidence(context: Context, settings: AlignSiteSettings) -> float
         stretch_ratio = context.kinematics.ion_stretch_ratio(context.microscope.stage.position())
         found = measure_coincidence(electron.image, ion.image, stretch_ratio)
         error_m = abs(found.offset.y_m)
-        if context.check("C7", measured=error_m, threshold=tolerance_m, unit="m", passed=error_m <= tolerance_m):
+        passed = found.is_fine and error_m <= tolerance_m
+        agreement = f"two sizes of detail agree within {format_quantity(found.disagreement_m, 'm')}"
+        if context.check("C7", measured=error_m, threshold=tolerance_m, unit="m", passed=passed, message=agreement):
             return error_m
         _cap(context, found.offset, settings.max_move_um * UM, "restoring coincidence")
         _vertical_move(context, found.offset.y_m, "restore coincidence")
