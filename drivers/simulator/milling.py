@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.simulator.columns import lay_out_terrain
 from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
-from drivers.simulator.materials import RemovalSettings, removal_rates
+from drivers.simulator.materials import RemovalSettings, grazing_peaks, removal_rates
 from drivers.simulator.pattern import DrawnPattern, Stroke, draw_pattern
 from drivers.simulator.rays import deepen, lay_out_cuts
 from drivers.simulator.sample import Cut, Sample
@@ -82,7 +82,7 @@ def mill(
     been tilted or turned since the cuts were opened.
     """
     terrain = lay_out_terrain(sample)
-    rates = removal_rates(removal)
+    rates = np.array([removal_rates(removal), grazing_peaks(removal)])
     for stroke in pattern.strokes(from_s, until_s):
         cut = cuts[stroke.shape_index]
         shape = pattern.shapes[stroke.shape_index]

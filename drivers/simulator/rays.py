@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from drivers.simulator.columns import (
+    COATING,
     ICE,
     STEP_M,
     VACUUM,
@@ -134,6 +135,14 @@ def is_removed(cuts: Any, x: float, y: float, z: float) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def rate_at(layer: int, start: Any, end: Any, rates: Any) -> Any:
+    """Return the removal rate of a layer on a step with the given `depths`: it rises with 1 / cos(incidence)."""
+    # Incidence on the coating follows the sample's surface, on film and bars the film's plane.
+    sunk = abs(end[0] - start[0]) if layer == COATING else abs(end[2] - start[2])
+    return rates[0, layer] * min(rates[1, layer], STEP_M / max(min(sunk, STEP_M), 1e-15))
+
+
+@njit(cache=True, nogil=True)
 def eat(
     terrain: Any,
     cuts: Any,
@@ -149,6 +158,8 @@ def eat(
     charge: float,
 ) -> Any:
     """Spend ``charge`` (C/m²) on the ray p + s d from ``s`` on; return (s, charge left, whether there was material).
+
+    ``rates``: (2, materials) float64, m³/C at normal incidence and its largest rise at grazing incidence.
 
     The returned ``s`` is where the charge ran out, else the end of the last material; unchanged when there was none.
     The ray ends where it has passed below a column, because what lies under the film is out of reach.
@@ -169,7 +180,7 @@ def eat(
                     use_cuts and is_removed(cuts, x + m * (x1 - x), y + m * (y1 - y), z + m * (z1 - z))
                 ):
                     touched = True
-                    need = (until - t) * STEP_M / rates[layer]
+                    need = (until - t) * STEP_M / rate_at(layer, start, end, rates)
                     if need >= charge:
                         return s + (t + (until - t) * charge / need) * STEP_M, 0.0, True
                     charge -= need
@@ -204,7 +215,7 @@ def advance(
     if s == _NO_FRONT:
         s = (terrain.high_m + STEP_M - pz) / dz
     elif is_below(terrain, column_at(terrain, px + s * dx, py + s * dy), pz + s * dz):
-        return s + charge * rates[ICE]
+        return s + charge * rates[0, ICE]
     start = max(s, removed_until(cuts, px, py, pz))
     reached, charge, touched = eat(terrain, cuts, True, rates, px, py, pz, dx, dy, dz, start, charge)
     if touched:
@@ -213,7 +224,7 @@ def advance(
         s, charge, touched = eat(terrain, cuts, False, rates, px, py, pz, dx, dy, dz, s, charge)
     if charge > 0.0:
         # A ray that meets nothing at all ends at the film's plane.
-        s = max(s, -pz / dz) + charge * rates[ICE]
+        s = max(s, -pz / dz) + charge * rates[0, ICE]
     return s
 
 
@@ -233,7 +244,7 @@ def deepen(
             charge = 0.0
             for k in range(charge_u.shape[0]):
                 charge += charge_v[k, j] * charge_u[k, i]
-            if charge * rates[ICE] >= least_m:
+            if charge * rates[0, ICE] >= least_m:
                 u = grid[12] + i * grid[13]
                 px = grid[0] + u * grid[3] + v * grid[6]
                 py = grid[1] + u * grid[4] + v * grid[7]

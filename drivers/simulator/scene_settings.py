@@ -30,12 +30,13 @@ class HoleSettings(BaseModel):
 class SceneSettings(BaseModel):
     """One grid square with cells on a support film, plunge-frozen and coated.
 
-    Square and bars: a 100-mesh grid, pitch 254 µm (assumed; wide squares keep lamellae apart). Cell and film sizes:
-    the simulator's specification, typical adherent cells (assumed). The coating's thickness is published nowhere
-    (physics.md section 1): with a tenth of the rate of ice, a dose made for 10 µm of ice (Zachs 2020) passes it at
-    15° only when it is thinner than about 0.2 µm. Ice halo, roughness and contamination are assumed. Zero switches
-    off: ``coating_um``, ``coating_variation_fraction``, ``ice_film_um``, ``ice_halo_um``, ``crystal_count``,
-    ``roughness_nm``, ``cell_texture_fraction``; ``holes: null`` makes the film continuous.
+    Square and bars: a 100-mesh grid, pitch 254 µm (assumed; wide squares keep lamellae apart). Cell and film sizes: the
+    simulator's specification, typical adherent cells (assumed). The coating's thickness is published nowhere
+    (physics.md section 1; prior 0.3-3 µm): milling at a tenth of the rate of ice, 0.2 µm let cells be cut through at
+    15° by 10-20 µm worth of ice dose, near to published doses (Zachs 2020: 10 µm). Ice halo, roughness and
+    contamination are assumed. Zero switches off: ``coating_um``, ``coating_variation_fraction``, ``ice_film_um``,
+    ``ice_halo_um``, ``crystal_count``, ``roughness_nm``, ``cell_texture_fraction``; ``holes: null`` makes the film
+    continuous.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,7 +55,7 @@ class SceneSettings(BaseModel):
     cell_texture_fraction: float = Field(default=0.05, ge=0, le=0.2)
     ice_film_um: float = Field(default=0.0, ge=0, le=2)
     ice_halo_um: float = Field(default=0.3, ge=0, le=3)
-    coating_um: float = Field(default=0.1, ge=0, le=3)
+    coating_um: float = Field(default=0.2, ge=0, le=3)
     coating_variation_fraction: float = Field(default=0.15, ge=0, le=0.5)
     roughness_nm: float = Field(default=15.0, ge=0, le=200)
     crystal_count: int = Field(default=60, ge=0, le=1000)

@@ -131,6 +131,21 @@ def test_every_layer_is_eaten_at_its_own_rate() -> None:
     assert depth_at(cut, block) == pytest.approx(1.22e-6 + 0.3e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize(("peak_ratio", "gain"), [(8.0, 1 / math.sin(math.radians(15))), (2.0, 2.0), (1.0, 1.0)])
+def test_a_coating_mills_faster_at_grazing_incidence_up_to_its_peak(peak_ratio: float, gain: float) -> None:
+    removal = RemovalSettings(grazing_peak_ratio=peak_ratio)
+    block, probe = ice_block(3e-6, coating_m=0.2e-6), clean(POLISH_A)
+    view = milling_view((0.0, 0.0, 3.2e-6))
+    pattern = draw_pattern([rectangle(depth_m=12e-6)], current_a=POLISH_A, dose_c_per_m3=ICE_DOSE_C_PER_M3)
+    cuts = open_cuts(block, pattern, view, probe=probe)
+    mill(block, cuts, pattern, probe, view, from_s=0, until_s=pattern.total_s, removal=removal)
+    rows, columns = cuts[0].front_m.shape
+    floor = cuts[0].origin + cuts[0].axes[2] * float(cuts[0].front_m[rows // 2, columns // 2])
+    coating_path_m = 0.2e-6 / math.sin(math.radians(15))
+    path_m = coating_path_m + 12e-6 - 10 * coating_path_m / gain
+    assert (3.2e-6 - floor[2]) / math.sin(math.radians(15)) == pytest.approx(path_m, abs=2e-9)
+
+
 def test_removal_can_be_set() -> None:
     slow = RemovalSettings(ice_um3_per_nc=2.5)
     block, probe = ice_block(30e-6), clean(POLISH_A)

@@ -82,7 +82,7 @@ def test_a_cell_rises_to_its_height_where_it_lies(sample: Sample) -> None:
 
 def test_the_coating_lies_inside_the_top_and_is_a_little_uneven(sample: Sample) -> None:
     assert (sample.coating_m >= 0).all()
-    assert sample.coating_m.mean() == pytest.approx(0.1e-6, rel=0.02)
+    assert sample.coating_m.mean() == pytest.approx(0.2e-6, rel=0.02)
     assert 0.05 < sample.coating_m.std() / sample.coating_m.mean() < 0.25
     assert (sample.top_m >= sample.coating_m).all()
 
