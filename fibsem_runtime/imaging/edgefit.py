@@ -23,6 +23,8 @@ _LONGEST_STEP: Final = 2.0
 _MIN_BLUR_PX: Final = 0.3
 _START_BLUR_PX: Final = 1.5
 _START_FACE_FRACTIONS: Final = (0.15, 0.3, 0.45)
+_MIN_FACE_PX: Final = 1.5
+"""Least distance of two edges; closer ones have no level of their own between them."""
 _FACE_GAIN_RATIO: Final = 0.7
 """Faces are taken when they bring the unexplained part below this part of that without them (assumed)."""
 
@@ -108,7 +110,7 @@ def _solve(profile: Profile, unknowns: Vector) -> SlabEdges | None:
         step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), slopes.T @ residuals)
         candidate = unknowns + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
         fresh = _residuals(profile, candidate)
-        if bool(np.all(np.diff(candidate[:-1]) > 0)) and fresh @ fresh < residuals @ residuals:
+        if bool(np.all(np.diff(candidate[:-1]) >= _MIN_FACE_PX)) and fresh @ fresh < residuals @ residuals:
             unknowns, residuals, damping = candidate, fresh, damping / 5
         else:
             damping *= 10
