@@ -19,7 +19,6 @@ Gray = NDArray[np.uint8]
 MANIPULATOR: Final = 2
 
 _MAX_ROTATION_RAD: Final = math.radians(10)
-_ZOOM_LIMITS: Final = (0.6, 1.6)
 _SQUEEZE: Final = 0.3
 _PASTE_CHANCE: Final = 0.25
 _OCCLUSION_CHANCE: Final = 0.12
@@ -34,23 +33,22 @@ class View:
     labels: Gray
 
 
-def augment(view: View, donor: View | None, size_px: tuple[int, int], scale: float, rng: np.random.Generator) -> View:
+def augment(view: View, donor: View | None, size_px: tuple[int, int], zoom: float, rng: np.random.Generator) -> View:
     """Return a changed view of ``size_px = (width, height)``.
 
-    ``scale`` is the number of output pixels per pixel of ``view`` at zoom 1; ``donor`` lends its manipulator when the
+    ``zoom`` is the number of output pixels per pixel of ``view``; ``donor`` lends its manipulator when the
     view has none.
     """
     if donor is not None and rng.random() < _PASTE_CHANCE and not np.any(view.labels == MANIPULATOR):
         view = paste_manipulator(view, donor, rng)
-    view = _warp(view, size_px, scale, rng)
+    view = _warp(view, size_px, zoom, rng)
     gray = degrade(view.gray, view.labels, rng)
     return _cover(View(gray, view.labels), rng)
 
 
-def _warp(view: View, size_px: tuple[int, int], scale: float, rng: np.random.Generator) -> View:
+def _warp(view: View, size_px: tuple[int, int], zoom: float, rng: np.random.Generator) -> View:
     """Zoom, squeeze (a tilted specimen looks foreshortened), rotate, mirror and shift."""
     width_px, height_px = size_px
-    zoom = scale * math.exp(rng.uniform(math.log(_ZOOM_LIMITS[0]), math.log(_ZOOM_LIMITS[1])))
     squeeze = math.exp(rng.uniform(-_SQUEEZE, _SQUEEZE))
     angle_rad = rng.normal(0, _MAX_ROTATION_RAD / 2) + (math.pi if rng.random() < 0.15 else 0)
     mirror = -1.0 if rng.random() < 0.5 else 1.0

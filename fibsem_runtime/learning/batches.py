@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,30 +11,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fibsem_runtime.detection.preparation import to_8_bit
 from fibsem_runtime.learning.augment import MANIPULATOR, View, augment
 from fibsem_runtime.learning.dataset import Sample
 
 NETWORK_SIZE: Final = (768, 512)
 """Width and height of the network's input: half of the usual 1536 x 1024 frame."""
 
-_STORE_RATIO: Final = 1.5
+STORE_RATIO: Final = 1.5
 """Views are kept at 1.5 times the network's scale, so that zooming in shows real detail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchShape:
-    """Size of a batch's views in pixels, how many there are, and how often the shape is drawn."""
+    """Size of a batch's views in pixels, how many there are, and how often the shape is drawn.
+
+    ``zoom_limits`` are relative to the network's scale: 1 shows objects as large as the network sees them in use.
+    """
 
     width_px: int
     height_px: int
     view_count: int
     share_fraction: float
+    zoom_limits: tuple[float, float]
 
 
 BATCH_SHAPES: Final = (
-    BatchShape(width_px=768, height_px=512, view_count=2, share_fraction=0.6),
-    BatchShape(width_px=512, height_px=352, view_count=4, share_fraction=0.4),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.8, zoom_limits=(0.45, 1.4)),
+    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.2, zoom_limits=(0.6, 1.6)),
 )
+"""Small views are whole frames at half scale or quarters of a frame: four images for the cost of one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +54,11 @@ class Source:
 def to_view(sample: Sample) -> View:
     """Return the sample at the stored scale, its longest fitting side scaled to the frame; 8 bit."""
     height_px, width_px = sample.image.shape
-    limits = (NETWORK_SIZE[0] * _STORE_RATIO, NETWORK_SIZE[1] * _STORE_RATIO)
+    limits = (NETWORK_SIZE[0] * STORE_RATIO, NETWORK_SIZE[1] * STORE_RATIO)
     ratio = min(limits[0] / width_px, limits[1] / height_px)
     size_px = (max(1, round(width_px * ratio)), max(1, round(height_px * ratio)))
     way = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-    data = sample.image.data
-    gray = data if data.dtype == np.uint8 else (data >> 8).astype(np.uint8)
+    gray = to_8_bit(sample.image.data)
     labels = cv2.resize(sample.labels, size_px, interpolation=cv2.INTER_NEAREST)
     return View(np.asarray(cv2.resize(gray, size_px, interpolation=way), np.uint8), np.asarray(labels, np.uint8))
 
@@ -71,12 +77,14 @@ class BatchMaker:
         """Return gray (n, height, width) uint8 and labels of the same shape."""
         rng = self._rng
         shape = BATCH_SHAPES[int(rng.choice(len(BATCH_SHAPES), p=[s.share_fraction for s in BATCH_SHAPES]))]
-        views = [self._draw_view((shape.width_px, shape.height_px)) for _ in range(shape.view_count)]
+        views = [self._draw_view(shape) for _ in range(shape.view_count)]
         return np.stack([v.gray for v in views]), np.stack([v.labels for v in views])
 
-    def _draw_view(self, size_px: tuple[int, int]) -> View:
+    def _draw_view(self, shape: BatchShape) -> View:
         rng = self._rng
         views = self._sources[int(rng.choice(len(self._sources), p=self._chances))].views
         view = views[int(rng.integers(len(views)))]
         donor = self._donors[int(rng.integers(len(self._donors)))] if self._donors else None
-        return augment(view, donor, size_px, 1 / _STORE_RATIO, rng)
+        low, high = (math.log(limit / STORE_RATIO) for limit in shape.zoom_limits)
+        zoom = math.exp(rng.uniform(low, high))
+        return augment(view, donor, (shape.width_px, shape.height_px), zoom, rng)

@@ -42,8 +42,8 @@ _STAGE_OF_LEVEL: Final = (0, 1, 2, 4, 6)
 class DecoderWidths:
     """Channels of the pyramid at strides 4 to 32 and of the fine level at stride 2."""
 
-    pyramid_count: int = 80
-    fine_count: int = 32
+    pyramid_count: int = 64
+    fine_count: int = 24
 
 
 def _convolve(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
