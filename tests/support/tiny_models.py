@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+from class_maps import CLASSES
 from onnx import TensorProto, helper, numpy_helper
-from scenes import CLASSES
 
 from fibsem_runtime.detection.manifest import InputSpec, Manifest, ModelFile, sha256_of, write_manifest
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from class_maps import LAMELLA, POST, box, empty, gray, needle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenes import LAMELLA, POST, box, empty, gray, needle
 from tiny_models import FEATURES, write_level_model
 
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint

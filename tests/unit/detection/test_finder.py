@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from class_maps import ADAPTOR, BLOCK, CLASSES, LAMELLA, MANIPULATOR, POST, box, empty, needle, polygon, segmentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenes import ADAPTOR, BLOCK, CLASSES, LAMELLA, MANIPULATOR, POST, box, empty, needle, polygon, segmentation
 
 from fibsem_runtime.core import PixelPoint
 from fibsem_runtime.core.errors import ConfigError

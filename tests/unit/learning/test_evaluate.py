@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import LAMELLA, box, empty, gray
+from class_maps import LAMELLA, box, empty, gray
 from tiny_models import write_level_model
 
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint

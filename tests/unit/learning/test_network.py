@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scenes import LAMELLA, box, empty, gray
+from class_maps import LAMELLA, box, empty, gray
 from torch import nn
 
 from fibsem_runtime.core import Image, ImageMetadata

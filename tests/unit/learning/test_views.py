@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from class_maps import LAMELLA, MANIPULATOR, box, empty, gray, needle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import LAMELLA, MANIPULATOR, box, empty, gray, needle
 
 from fibsem_runtime.core import Image, ImageMetadata
 from fibsem_runtime.learning.augment import View, augment, paste_manipulator
