@@ -22,7 +22,7 @@ from fibsem_runtime.learning.train import Progress, Recipe, train
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 HELD_OUT_FRACTION = 0.15
-SPLIT_SEED = 1
+SPLIT_SEED = 4
 SIMULATED_FRACTION = 0.4
 
 Data = Annotated[list[Path], typer.Option("--data", help="Folder with NAME.tif and labels/NAME.tif; repeatable.")]

@@ -66,8 +66,9 @@ def to_view(sample: Sample) -> View:
 class BatchMaker:
     """Draw batches for ever from weighted sources; the same seed draws the same batches."""
 
-    def __init__(self, sources: Sequence[Source], *, seed: int) -> None:
+    def __init__(self, sources: Sequence[Source], *, seed: int, shapes: Sequence[BatchShape] = BATCH_SHAPES) -> None:
         self._sources = sources
+        self._shapes = shapes
         self._rng = np.random.default_rng(seed)
         self._donors = [v for s in sources for v in s.views if np.any(v.labels[:, 0] == MANIPULATOR)]
         shares = np.array([source.share_fraction for source in sources])
@@ -76,7 +77,7 @@ class BatchMaker:
     def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return gray (n, height, width) uint8 and labels of the same shape."""
         rng = self._rng
-        shape = BATCH_SHAPES[int(rng.choice(len(BATCH_SHAPES), p=[s.share_fraction for s in BATCH_SHAPES]))]
+        shape = self._shapes[int(rng.choice(len(self._shapes), p=[s.share_fraction for s in self._shapes]))]
         views = [self._draw_view(shape) for _ in range(shape.view_count)]
         return np.stack([v.gray for v in views]), np.stack([v.labels for v in views])
 

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor
 
-from fibsem_runtime.learning.batches import BatchMaker, Source
+from fibsem_runtime.learning.batches import BATCH_SHAPES, BatchMaker, BatchShape, Source
 from fibsem_runtime.learning.dataset import CLASSES
 from fibsem_runtime.learning.loss import segmentation_loss
 from fibsem_runtime.learning.network import SegmentationNetwork, load_imagenet_encoder
@@ -67,6 +67,7 @@ def train(
     initial_state: Mapping[str, Tensor] | None = None,
     watch: Callable[[Progress, SegmentationNetwork], None] | None = None,
     device: str = "cpu",
+    shapes: Sequence[BatchShape] = BATCH_SHAPES,
 ) -> SegmentationNetwork:
     """Return the trained network (the running average of its weights), in evaluation mode on the CPU.
 
@@ -83,7 +84,7 @@ def train(
     network = cast(Any, network).to(device, memory_format=torch.channels_last).train()
     average = deepcopy(network)
     optimiser, schedule = _optimiser(network, recipe)
-    batches = BatchMaker(sources, seed=recipe.seed)
+    batches = BatchMaker(sources, seed=recipe.seed, shapes=shapes)
     loss_score = math.nan
     for step in range(1, recipe.step_count + 1):
         loss = _step(network, batches, optimiser, schedule, device)

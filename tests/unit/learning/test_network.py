@@ -17,7 +17,7 @@ from fibsem_runtime.detection.manifest import InputSpec, Manifest, ModelFile, sh
 from fibsem_runtime.detection.preparation import fit_image, place_image
 from fibsem_runtime.detection.providers import ProviderRequest
 from fibsem_runtime.learning.augment import View
-from fibsem_runtime.learning.batches import Source
+from fibsem_runtime.learning.batches import BatchShape, Source
 from fibsem_runtime.learning.export import DeployedNetwork, export_onnx
 from fibsem_runtime.learning.loss import segmentation_loss
 from fibsem_runtime.learning.network import DecoderWidths, SegmentationNetwork, load_imagenet_encoder
@@ -80,8 +80,9 @@ def test_two_trainings_of_one_recipe_give_the_same_weights() -> None:
     sources = [Source([View(gray(classes), classes)], 1.0)]
     told: list[Progress] = []
     recipe = Recipe(step_count=2, warm_up_count=1)
-    first = train(sources, recipe, watch=lambda progress, _: told.append(progress))
-    second = train(sources, recipe)
+    shape = BatchShape(width_px=96, height_px=64, view_count=2, share_fraction=1.0, zoom_limits=(0.5, 1.0))
+    first = train(sources, recipe, shapes=[shape], watch=lambda progress, _: told.append(progress))
+    second = train(sources, recipe, shapes=[shape])
     assert [p.step for p in told] == [1, 2] and all(np.isfinite(p.loss_score) for p in told)
     pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
