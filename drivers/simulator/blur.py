@@ -21,7 +21,7 @@ def probe_covariance_px(
     """Return the covariance of the probe on the image, (2, 2) px^2, x right and y down.
 
     Defocus spreads the probe by ``defocus_px`` (one sigma, signed); stigmation x moves the focus of the image's x
-    and y apart, stigmation y that of the two diagonals, so that stigmation shows only together with defocus.
+    and y apart, stigmation y that of the two diagonals: a round blur in focus, a line on either side of it.
     """
     spread = np.array(
         [[defocus_px + astigmatism_x_px, astigmatism_y_px], [astigmatism_y_px, defocus_px - astigmatism_x_px]]

@@ -22,8 +22,8 @@ BACKGROUND: Final = 0
 LAMELLA: Final = 1
 """Classes of detection.md section 1 that occur in this scene."""
 
-_FACE_M: Final = 40 * NM
-"""How far a milled face may stand out of the slab's edges in its middle: taper and roughness of the faces (assumed)."""
+_FACE_M: Final = 10 * NM
+"""How far a face may stand out of the slab's edges, which are those of its middle: uneven milling (assumed)."""
 _BEFORE_ENTRY_M: Final = 3 * UM
 """How far before the plane of entry the slab may begin, because the surface is not flat (assumed)."""
 

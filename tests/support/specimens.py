@@ -119,9 +119,11 @@ def make_trench(
     )
 
 
-def mill_lamella(sample: Sample, *, thickness_m: float = 200e-9, height_m: float = 3.5e-6, count: int = 2) -> None:
+def mill_lamella(sample: Sample, *, thickness_m: float = 200e-9, count: int = 2, sigma_m: float = 40e-9) -> None:
     """Add trenches above and below a lamella on the first cell, in ``count`` cuts from far to near."""
     for k in range(count // 2):
         gap = thickness_m / 2 + 2e-6 * (count // 2 - 1 - k) / max(count // 2 - 1, 1)
-        sample.cuts.append(make_trench(v_low_m=gap, v_high_m=gap + height_m))
-        sample.cuts.append(make_trench(v_low_m=-gap - height_m, v_high_m=-gap))
+        for low_m in (gap, -gap - 3.5e-6):
+            sample.cuts.append(
+                make_trench(v_low_m=low_m, v_high_m=low_m + 3.5e-6, sigma_m=sigma_m, dv_m=max(sigma_m / 2, 4e-9))
+            )
