@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -14,7 +15,11 @@ from fibsem_runtime.core import PixelPoint
 
 Mask: TypeAlias = NDArray[np.uint8]
 
-_AREA: Final = int(cv2.CC_STAT_AREA)
+Labels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int32]
+
+_PARENT: Final = 3
+"""Column of OpenCV's contour tree; an outline without a parent bounds a region, one with bounds a hole."""
+_FEW: Final = 24
 _BOX: Final = (int(cv2.CC_STAT_LEFT), int(cv2.CC_STAT_TOP), int(cv2.CC_STAT_WIDTH), int(cv2.CC_STAT_HEIGHT))
 
 _BORDER: Final = 1
@@ -65,23 +70,14 @@ class Segmentation:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Body:
-    """One connected region of a class, in map pixels."""
+    """One connected region of a class, in map pixels; ``mask``: (height, width) bool, the region inside its box."""
 
     segmentation: Segmentation
     class_index: int
-    label: int
-    labels: NDArray[np.int32]
-    corner: tuple[int, int]
+    mask: NDArray[np.bool_]
     box: tuple[int, int, int, int]
     pixel_count: int
     centre: tuple[float, float]
-
-    @cached_property
-    def mask(self) -> NDArray[np.bool_]:
-        """Return the body inside its box, (height, width)."""
-        left, top, width, height = self.box
-        x, y = left - self.corner[0], top - self.corner[1]
-        return np.equal(self.labels[y : y + height, x : x + width], self.label)
 
     @property
     def area_px(self) -> float:
@@ -124,24 +120,58 @@ def find_bodies(segmentation: Segmentation, class_index: int) -> list[Body]:
     if width == 0:
         return []
     crop = mask[top : top + height, left : left + width]
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(crop, connectivity=8)
-    order = 1 + np.argsort(-stats[1:count, _AREA], kind="stable")
-    return [
-        Body(
-            segmentation=segmentation,
-            class_index=class_index,
-            label=int(label),
-            labels=np.asarray(labels, np.int32),
-            corner=(left, top),
-            box=_shifted_box(stats[label], left, top),
-            pixel_count=int(stats[label, _AREA]),
-            # A pixel's middle lies half a pixel from its corner.
-            centre=(float(centres[label, 0]) + left + 0.5, float(centres[label, 1]) + top + 0.5),
-        )
-        for label in order
+    bodies = [
+        _measure(segmentation, class_index, labels, label, box, (left, top)) for labels, label, box in _regions(crop)
     ]
+    return sorted(bodies, key=lambda body: -body.pixel_count)
 
 
-def _shifted_box(stats: NDArray[np.int32], left: int, top: int) -> tuple[int, int, int, int]:
-    x, y, width, height = (int(stats[column]) for column in _BOX)
-    return x + left, y + top, width, height
+def _regions(mask: Mask) -> Iterator[tuple[Labels, int, tuple[int, int, int, int]]]:
+    """Yield label map, label and box of each connected region.
+
+    Outlines give the boxes at a tenth of the cost of OpenCV's statistics; only a mask of many specks is cheaper by
+    these.
+    """
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    outer = [contour for contour, links in zip(contours, tree[0], strict=True) if links[_PARENT] < 0]
+    if len(outer) == 1:
+        yield mask, 1, (0, 0, mask.shape[1], mask.shape[0])
+    elif len(outer) <= _FEW:
+        labels: Labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)[1].view(np.uint16)
+        for contour in outer:
+            x, y = contour[0, 0]
+            box = cv2.boundingRect(contour)
+            yield labels, int(labels[y, x]), (box[0], box[1], box[2], box[3])
+    else:
+        count, found, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        for label in range(1, count):
+            x, y, width, height = (int(stats[label, column]) for column in _BOX)
+            yield np.asarray(found, np.int32), label, (x, y, width, height)
+
+
+def _measure(
+    segmentation: Segmentation,
+    class_index: int,
+    labels: Labels,
+    label: int,
+    box: tuple[int, int, int, int],
+    corner: tuple[int, int],
+) -> Body:
+    x, y, width, height = box
+    part = np.equal(labels[y : y + height, x : x + width], label).view(np.uint8)
+    columns = cv2.reduce(part, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
+    rows = cv2.reduce(part, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    count = int(columns.sum())
+    left, top = x + corner[0], y + corner[1]
+    return Body(
+        segmentation=segmentation,
+        class_index=class_index,
+        mask=part.view(np.bool_),
+        box=(left, top, width, height),
+        pixel_count=count,
+        # A pixel's middle lies half a pixel from its corner.
+        centre=(
+            float(columns @ np.arange(width)) / count + left + 0.5,
+            float(rows @ np.arange(height)) / count + top + 0.5,
+        ),
+    )
