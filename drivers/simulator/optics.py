@@ -116,7 +116,9 @@ def noise_free_signal(
     margin_px = reach_px(covariance) + math.ceil(3 * escape_px) + 2
     region = region_of(settings, margin_px=margin_px, multiple_px=decimation(covariance))
     look = _look(conditions, optics, pixel_m)
-    signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
+    signal, sky = draw(
+        prepare(sample, view, region, _surface_yields(conditions, optics)), look, step_fraction=_STEP_FRACTION
+    )
     if optics.edge_brightening:
         signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
     signal = blur(signal, covariance)
@@ -180,6 +182,14 @@ def _covariance_px(conditions: Conditions, optics: OpticsSettings, pixel_m: floa
 
 def _beam_look(beam_type: BeamType, optics: OpticsSettings) -> BeamLook:
     return optics.ion if beam_type is BeamType.ION else optics.electron
+
+
+def _surface_yields(conditions: Conditions, optics: OpticsSettings) -> NDArray[np.float32]:
+    """Return the signal of what lies above the film: ice above a bar, film at the rim of a hole."""
+    beam = _beam_look(conditions.beam_type, optics)
+    yields = np.array(beam.yields(), np.float32)
+    yields[Material.VACUUM], yields[Material.BAR] = beam.film_yield, beam.ice_yield
+    return yields
 
 
 def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> LookArrays:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -13,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.aim import rays_through, take_aim
-from drivers.simulator.sample import Sample
+from drivers.simulator.bands import in_bands
+from drivers.simulator.sample import Material, Sample
 from drivers.simulator.shading import draw_rows, locate_rows
 from drivers.simulator.solid import COARSE_SHIFT, PackedCuts, Window, pack_cuts, pack_solid
+from drivers.simulator.tracing import find_lids
 from drivers.simulator.view import View
 from fibsem_runtime.core import ImageSettings, RelativeArea
 
 LookArrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]
 """Coefficients in the order of `shading.Look`, octaves of the roughness and the volume that they read."""
 
+NO_YIELDS: Final = np.zeros(len(Material), np.float32)
 _TILE_SHIFT: Final = 5
 _TILE_PX: Final = 1 << _TILE_SHIFT
 _SKY_STEP: Final = 0.05
@@ -75,20 +76,22 @@ class Scene:
     region: Region
 
 
-def prepare(sample: Sample, view: View, region: Region) -> Scene:
+def prepare(sample: Sample, view: View, region: Region, yields: NDArray[np.float32] = NO_YIELDS) -> Scene:
     """Pack what the region can see of the sample and sort the cuts into the tiles of the region."""
     cuts = pack_cuts(sample.cuts)
     pixel_m = region.pixel_size_m
     left_m, top_m = -region.full_width_px / 2 * pixel_m, region.full_height_px / 2 * pixel_m
     rays = rays_through(view, pixel_m=pixel_m, width_px=region.full_width_px, height_px=region.full_height_px)
     z_range_m = (float(sample.bottom_m.min()), float(sample.top_m.max()))
-    solid = pack_solid(sample, _visible_window(sample, rays, region, z_range_m))
+    solid = pack_solid(sample, _visible_window(sample, rays, region, z_range_m), yields)
     boxes_px = (_cut_boxes(sample, cuts, view, z_range_m) - [left_m, -top_m, left_m, -top_m]) / pixel_m
     starts, members = _sort_into_tiles(boxes_px - [region.left_px, region.top_px] * 2, region)
     raster = np.array([region.left_px, region.top_px, _TILE_SHIFT, _tile_count(region.width_px)], np.int64)
     aim = take_aim(solid, cuts, rays)
+    lids = np.empty(len(starts) - 1)
+    find_lids(solid.bounds, solid.layout, aim.course, raster, lids)
     arrays = (solid.grid, solid.bounds, solid.place, solid.layout, cuts.frame, cuts.size, cuts.fronts)
-    return Scene(arrays=(*arrays, starts, members, rays, aim.course, aim.paths, raster), region=region)
+    return Scene(arrays=(*arrays, starts, lids, members, rays, aim.course, aim.paths, raster), region=region)
 
 
 def _visible_window(
@@ -164,13 +167,13 @@ def draw(scene: Scene, look: LookArrays, *, step_fraction: float) -> tuple[NDArr
     def draw_once(first: int, last: int) -> None:
         kernel(*scene.arrays, *look, _CENTRE, everywhere, first, last, signal, sky)
 
-    _in_bands(draw_once, shape[0])
+    in_bands(draw_once, shape[0])
     edges = _find_edges(signal, sky, step_fraction)
 
     def draw_edges(first: int, last: int) -> None:
         kernel(*scene.arrays, *look, _EIGHT_ROOKS, edges, first, last, signal, sky)
 
-    _in_bands(draw_edges, shape[0])
+    in_bands(draw_edges, shape[0])
     return signal, sky
 
 
@@ -179,7 +182,7 @@ def locate(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     shape = (scene.region.height_px, scene.region.width_px)
     places, kinds = np.empty((*shape, 3), np.float64), np.empty(shape, np.uint8)
     kernel: Callable[..., None] = locate_rows
-    _in_bands(lambda first, last: kernel(*scene.arrays, first, last, places, kinds), shape[0])
+    in_bands(lambda first, last: kernel(*scene.arrays, first, last, places, kinds), shape[0])
     return places, kinds
 
 
@@ -190,11 +193,3 @@ def _find_edges(signal: NDArray[np.float32], sky: NDArray[np.float32], step_frac
     differs = cv2.erode(signal, kernel) < (1 - step_fraction) * high
     differs |= cv2.morphologyEx(sky, cv2.MORPH_GRADIENT, kernel) > _SKY_STEP
     return np.asarray(differs, np.bool_)
-
-
-def _in_bands(work: Callable[[int, int], None], row_count: int) -> None:
-    """Run ``work`` on bands of rows on all cores; the bands do not share results, so their order does not matter."""
-    bands = [(first, min(first + _TILE_PX, row_count)) for first in range(0, row_count, _TILE_PX)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done in [pool.submit(work, *band) for band in bands]:
-            done.result()

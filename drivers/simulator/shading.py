@@ -13,7 +13,6 @@ from drivers.simulator.texture import roughness, smooth_noise
 from drivers.simulator.tracing import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at, trace
 
 _FILM = int(Material.FILM)
-_ICE = int(Material.ICE)
 _BAR = int(Material.BAR)
 _COATING = int(Material.COATING)
 
@@ -94,25 +93,16 @@ def wall_normal(frame: Any, size: Any, fronts: Any, c: int, x: float, y: float, 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def base_yield(grid: Any, look: Any, gx: float, gy: float, z: float, depth_m: float) -> float:
-    """Return the signal of the layer at a point, blended over the cells around it; thin coating lets it through."""
+    """Return the signal of the layer at a point; thin coating lets what is below it through."""
     i, j = min(int(gx), grid.shape[1] - 2), min(int(gy), grid.shape[0] - 2)
-    fx, fy = gx - i, gy - j
-    below, coating_m = 0.0, 0.0
-    for dj in range(2):
-        for di in range(2):
-            weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
-            material = int(grid[j + dj, i + di, 3])
-            is_bar = grid[j + dj, i + di, 1] < _BAR_DEPTH_M
-            if z > 0.0:
-                material = _ICE if material == _BAR else material
-            else:
-                material = _BAR if is_bar else _FILM
-            below += weight * look[material]
-            coating_m += weight * grid[j + dj, i + di, 2]
-    if coating_m <= depth_m:
-        return below
-    through = math.exp(-(coating_m - depth_m) / look[_RANGE])
-    return float(look[_COATING] + through * (below - look[_COATING]))
+    if z > 0.0:
+        below = surface_at(grid, 3, gx, gy)
+    else:
+        below = look[_BAR] if grid[j, i, 1] < _BAR_DEPTH_M else look[_FILM]
+    left_m = surface_at(grid, 2, gx, gy) - depth_m
+    if left_m <= 0.0:
+        return float(below)
+    return float(look[_COATING] + math.exp(-left_m / look[_RANGE]) * (below - look[_COATING]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -202,6 +192,7 @@ def draw_rows(
     size: Any,
     fronts: Any,
     tile_starts: Any,
+    lids: Any,
     tiles: Any,
     rays: Any,
     course: Any,
@@ -229,7 +220,7 @@ def draw_rows(
             for k in range(count):
                 across, down = column + raster[0] + offsets[k, 1], row + raster[1] + offsets[k, 0]
                 gx, gy, z, kind, cut = trace(
-                    grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down
+                    grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lids[tile], across, down
                 )
                 if kind == NOTHING:
                     total += look[_BACKGROUND]
@@ -253,6 +244,7 @@ def locate_rows(
     size: Any,
     fronts: Any,
     tile_starts: Any,
+    lids: Any,
     tiles: Any,
     rays: Any,
     course: Any,
@@ -270,7 +262,7 @@ def locate_rows(
             first, last = tile_starts[tile], tile_starts[tile + 1]
             across, down = column + raster[0] + 0.5, row + raster[1] + 0.5
             gx, gy, z, kind, _ = trace(
-                grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down
+                grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lids[tile], across, down
             )
             hit = kind != NOTHING
             kinds[row, column] = kind

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from drivers.simulator.bands import in_bands
 from drivers.simulator.sample import Cut, Sample
 
 FINE_SHIFT: Final = 2
@@ -34,7 +35,8 @@ Window: TypeAlias = tuple[int, int, int, int]
 class Solid:
     """Part of the height field and the bounds of its blocks.
 
-    ``grid``: (rows, columns, 4) float32, top, bottom, coating and material. ``bounds``: flat float32, (highest top,
+    ``grid``: (rows, columns, 4) float32, top, bottom, coating and signal
+    of what lies above the film. ``bounds``: flat float32, (highest top,
     lowest bottom) of the fine, middle and coarse blocks. ``place``: x0, y0, pitch of the whole sample, its columns and
     rows, lowest and highest point of the part, height of the surroundings. ``layout``: first column and row of the
     part, its columns and rows, then start and blocks a row of each level.
@@ -59,14 +61,22 @@ class PackedCuts:
     fronts: NDArray[np.float32]
 
 
-def pack_solid(sample: Sample, window: Window) -> Solid:
-    """Return a part of the height field with the bounds of its blocks; the window starts on coarse blocks."""
+def pack_solid(sample: Sample, window: Window, yields: NDArray[np.float32]) -> Solid:
+    """Return a part of the height field with the bounds of its blocks; the window starts on coarse blocks.
+
+    ``yields``: (materials,) float32, signal of a column of each material above the film.
+    """
     row, column, rows, columns = window
-    part = (slice(row, row + rows), slice(column, column + columns))
     grid = np.empty((rows, columns, 4), np.float32)
-    for layer, field in enumerate((sample.top_m, sample.bottom_m, sample.coating_m, sample.material)):
-        grid[..., layer] = np.asarray(field)[part]
-    fine: NDArray[np.float32] = bound_cells(grid, 1 << FINE_SHIFT)
+
+    def fill(first: int, last: int) -> None:
+        part = (slice(row + first, row + last), slice(column, column + columns))
+        for layer, field in enumerate((sample.top_m, sample.bottom_m, sample.coating_m)):
+            grid[first:last, :, layer] = np.asarray(field)[part]
+        grid[first:last, :, 3] = yields[sample.material[part]]
+
+    in_bands(fill, rows)
+    fine = _bound_cells(grid)
     middle = _join(fine, 1 << (MIDDLE_SHIFT - FINE_SHIFT))
     coarse = _join(middle, 1 << (COARSE_SHIFT - MIDDLE_SHIFT))
     levels = (fine, middle, coarse)
@@ -84,13 +94,18 @@ def pack_solid(sample: Sample, window: Window) -> Solid:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def bound_cells(grid: Any, block: int) -> Any:
-    """Return (highest top, lowest bottom) of every ``block x block`` cells, border samples included."""
-    rows, columns = (grid.shape[0] - 2) // block + 1, (grid.shape[1] - 2) // block + 1
+def _bound_cells(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows, columns = ((n - 2) // (1 << FINE_SHIFT) + 1 for n in grid.shape[:2])
     bounds = np.empty((rows, columns, 2), np.float32)
-    for row in range(rows):
-        for column in range(columns):
+    in_bands(lambda first, last: bound_cells(grid, 1 << FINE_SHIFT, first, last, bounds), rows)
+    return bounds
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bound_cells(grid: Any, block: int, first_row: int, last_row: int, bounds: Any) -> None:
+    """Fill rows of (highest top, lowest bottom) of every ``block x block`` cells, border samples included."""
+    for row in range(first_row, last_row):
+        for column in range(bounds.shape[1]):
             highest = np.float32(-np.inf)
             lowest = np.float32(np.inf)
             for j in range(row * block, min((row + 1) * block + 1, grid.shape[0])):
@@ -99,7 +114,6 @@ def bound_cells(grid: Any, block: int) -> Any:
                     lowest = min(lowest, grid[j, i, 1])
             bounds[row, column, 0] = highest
             bounds[row, column, 1] = lowest
-    return bounds
 
 
 def _join(bounds: NDArray[np.float32], step: int) -> NDArray[np.float32]:

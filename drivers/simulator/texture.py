@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_SIDE: Final = 64
+_SIDE: Final = 32
 _MASK: Final = _SIDE - 1
 _SEED: Final = 0x5EC
 
@@ -36,7 +36,7 @@ def resolved_octaves(wavelengths_m: Sequence[float], pixel_size_m: float, expone
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
-    """Return value noise at a point counted in lattice cells; smooth, of mean 0, repeating after 64 cells."""
+    """Return value noise at a point counted in lattice cells; smooth, of mean 0, repeating after 32 cells."""
     xf, yf, zf = np.floor(x), np.floor(y), np.floor(z)
     i, j, k = int(xf) & _MASK, int(yf) & _MASK, int(zf) & _MASK
     i1, j1, k1 = (i + 1) & _MASK, (j + 1) & _MASK, (k + 1) & _MASK

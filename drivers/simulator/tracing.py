@@ -26,6 +26,7 @@ SURROUNDINGS: Final = 4
 """What a ray hit: nothing, the upper or lower surface, the face that a cut has left, or the plane around the map."""
 
 _STEP_PAST_M: Final = 1e-13
+_LID_RIM_M: Final = 1e-9
 _MAX_EVENTS: Final = 400
 _FAR_M: Final = 1e9
 
@@ -94,6 +95,13 @@ def enter_cell(
     grid: Any, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float, end: float
 ) -> Any:
     """Return (distance, surface) of the first entry into the solid within one cell; `NOTHING` when there is none."""
+    z_low, z_high = min(z, z + end * dz), max(z, z + end * dz)
+    lowest = min(min(grid[j, i, 1], grid[j, i + 1, 1]), min(grid[j + 1, i, 1], grid[j + 1, i + 1, 1]))
+    if z_high < lowest:
+        return end, NOTHING
+    highest = max(max(grid[j, i, 0], grid[j, i + 1, 0]), max(grid[j + 1, i, 0], grid[j + 1, i + 1, 0]))
+    if z_low > highest:
+        return end, NOTHING
     top_0, top_1, top_2 = cross_patch(grid, 0, i, j, fx, fy, z, dx, dy, dz)
     low_0, low_1, low_2 = cross_patch(grid, 1, i, j, fx, fy, z, dx, dy, dz)
     if top_0 <= 0.0 and low_0 >= 0.0:
@@ -118,7 +126,7 @@ def enter_solid(
     dgx, dgy, dz = course[3, 0], course[3, 1], course[3, 2]
     inverse_x, inverse_y = course[4, 0], course[4, 1]
     columns, rows = layout[2] - 1, layout[3] - 1
-    level = 3
+    level = 1
     while s < s_end:
         gx, gy, z = gx0 + s * dgx, gy0 + s * dgy, z0 + s * dz
         if gx < 0.0 or gy < 0.0 or gx >= columns or gy >= rows:
@@ -244,9 +252,14 @@ def leave_cut(size: Any, fronts: Any, paths: Any, c: int, across: float, down: f
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def clip_to_sample(course: Any, gx0: float, gy0: float, z0: float) -> Any:
-    """Return the stretch of the ray inside the box around the sample; empty when the end is before the start."""
+def clip_to_sample(course: Any, lid_m: float, gx0: float, gy0: float, z0: float) -> Any:
+    """Return the stretch of the ray inside the box around the sample and, when it descends, below ``lid_m``.
+
+    The stretch is empty when its end is before its start.
+    """
     start, end = -_FAR_M, _FAR_M
+    if course[3, 2] < 0.0:
+        start = (lid_m - z0) * course[4, 2]
     for axis in range(3):
         p = gx0 if axis == 0 else gy0 if axis == 1 else z0
         one, two = (course[5, axis] - p) * course[4, axis], (course[6, axis] - p) * course[4, axis]
@@ -266,6 +279,7 @@ def trace_map(
     paths: Any,
     first: int,
     last: int,
+    lid_m: float,
     across: float,
     down: float,
     gx0: float,
@@ -273,7 +287,7 @@ def trace_map(
     z0: float,
 ) -> Any:
     """Return (s, what was hit, cut) of the first remaining material on a ray; cut is -1 unless a wall was hit."""
-    s, s_end = clip_to_sample(course, gx0, gy0, z0)
+    s, s_end = clip_to_sample(course, lid_m, gx0, gy0, z0)
     cut = -1
     inside = False
     surface = NOTHING
@@ -306,6 +320,7 @@ def trace(
     paths: Any,
     first: int,
     last: int,
+    lid_m: float,
     across: float,
     down: float,
 ) -> Any:
@@ -314,7 +329,7 @@ def trace(
     gy0 = course[0, 1] + across * course[1, 1] + down * course[2, 1]
     z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2]
     s, kind, cut = trace_map(
-        grid, bounds, layout, size, fronts, tiles, course, paths, first, last, across, down, gx0, gy0, z0
+        grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lid_m, across, down, gx0, gy0, z0
     )
     if course[3, 2] < 0.0:
         s_plane = (course[9, 2] - z0) * course[4, 2]
@@ -323,3 +338,36 @@ def trace(
         if is_outside and (kind == NOTHING or s_plane < s):
             s, kind, cut = s_plane, SURROUNDINGS, -1
     return gx0 + s * course[3, 0], gy0 + s * course[3, 1], z0 + s * course[3, 2], kind, cut
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find_lids(bounds: Any, layout: Any, course: Any, raster: Any, lids: Any) -> None:
+    """Fill ``lids`` with the highest point that the rays of each tile can meet, -inf where they miss the part."""
+    across_blocks = layout[7]
+    down_blocks = (layout[8] - layout[6]) // (2 * across_blocks)
+    for tile in range(lids.shape[0]):
+        left = raster[0] + ((tile % raster[3]) << raster[2])
+        top = raster[1] + ((tile // raster[3]) << raster[2])
+        lid_m = course[6, 2]
+        for _ in range(2):
+            x_low, x_high, y_low, y_high = _FAR_M, -_FAR_M, _FAR_M, -_FAR_M
+            for corner in range(8):
+                across = left + (corner & 1) * (1 << raster[2])
+                down = top + ((corner >> 1) & 1) * (1 << raster[2])
+                z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2]
+                s = ((lid_m if corner & 4 else course[5, 2]) - z0) * course[4, 2]
+                gx = course[0, 0] + across * course[1, 0] + down * course[2, 0] + s * course[3, 0]
+                gy = course[0, 1] + across * course[1, 1] + down * course[2, 1] + s * course[3, 1]
+                x_low, x_high = min(x_low, gx), max(x_high, gx)
+                y_low, y_high = min(y_low, gy), max(y_high, gy)
+            first_i = int(max(min(x_low, 1e8), 0.0)) >> MIDDLE_SHIFT
+            first_j = int(max(min(y_low, 1e8), 0.0)) >> MIDDLE_SHIFT
+            last_i = min(int(max(min(x_high, 1e8), -1.0)) >> MIDDLE_SHIFT, across_blocks - 1)
+            last_j = min(int(max(min(y_high, 1e8), -1.0)) >> MIDDLE_SHIFT, down_blocks - 1)
+            lid_m = -math.inf
+            for j in range(first_j, last_j + 1):
+                for i in range(first_i, last_i + 1):
+                    lid_m = max(lid_m, bounds[layout[6] + 2 * (j * across_blocks + i)])
+            if lid_m == -math.inf:
+                break
+        lids[tile] = lid_m + _LID_RIM_M
