@@ -19,6 +19,7 @@ from fibsem_runtime.detection.manifest import (
     PixelSizeRange,
     Precision,
     TrainingData,
+    read_manifest,
     sha256_of,
     write_manifest,
 )
@@ -73,17 +74,22 @@ def read_card(path: Path) -> ModelCard:
 
 
 def publish(network: SegmentationNetwork, folder: Path, card: ModelCard, *, quantisation: Sequence[Sample]) -> Manifest:
-    """Export fp32 and int8 graphs into ``folder`` and write a manifest without calibration and measurements."""
+    """Export the graphs into ``folder`` and write a manifest without calibration and measurements.
+
+    ``quantisation`` are the images that set the ranges of the int8 graph; without any there is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     width_px, height_px = NETWORK_SIZE
     export_onnx(network, folder / _FILES["fp32"], width_px=width_px, height_px=height_px)
-    images = [sample.image for sample in quantisation]
-    quantise(folder / _FILES["fp32"], folder / _FILES["int8"], images, frame_shape=(height_px, width_px))
+    files: dict[Precision, str] = {"fp32": _FILES["fp32"]} if not quantisation else _FILES
+    if quantisation:
+        images = [sample.image for sample in quantisation]
+        quantise(folder / _FILES["fp32"], folder / _FILES["int8"], images, frame_shape=(height_px, width_px))
     manifest = Manifest(
         name=card.name,
         version=card.version,
         description=card.description,
-        files={p: ModelFile(file=file, sha256=sha256_of(folder / file)) for p, file in _FILES.items()},
+        files={p: ModelFile(file=file, sha256=sha256_of(folder / file)) for p, file in files.items()},
         classes=list(CLASSES),
         input=InputSpec(width_px=width_px, height_px=height_px),
         pixel_size_range=card.pixel_size_range,
@@ -108,10 +114,9 @@ def calibrate(folder: Path, held_out: Sequence[Sample], *, seed: int) -> Manifes
 def measure(folder: Path, samples: Sequence[Sample], *, data: str) -> Manifest:
     """Evaluate every precision of the model in ``folder`` and write the figures into the manifest."""
     measurements = []
-    manifest: Manifest | None = None
-    for precision in _FILES:
+    manifest = read_manifest(folder)
+    for precision in manifest.files:
         detector = open_detector(folder, EngineSettings(precision=precision))
-        manifest = manifest or detector.manifest
         result = evaluate(detector, samples)
         errors = {
             name: FeatureError(
