@@ -1,16 +1,17 @@
 """Instruments for the contract suite: opened through the driver registry, guarded, and brought home after each test.
 
-A driver that can run without hardware gets one line in `REHEARSALS`: the settings it is opened with. Any other
-installed driver takes part with ``--driver NAME`` (and ``--host``) on its instrument, after a person at the terminal
-has agreed.
+A driver that can run without hardware gets one line in `REHEARSALS`: what makes it ready to open for as long as the
+context lasts (a fake of the vendor's package, say), and gives the settings it is opened with. Any installed driver
+takes part on its instrument with ``--driver NAME --host ADDRESS`` (one without a rehearsal also without ``--host``),
+after a person at the terminal has agreed.
 A driver package of its own uses the same suite: install it and run ``pytest <here>/tests/contract --driver NAME``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,9 @@ from fibsem_runtime.hal import (
 )
 
 SEED = 11
-REHEARSALS: dict[str, dict[str, Any]] = {"simulator": {}}
-"""Drivers that need no hardware, and their settings."""
+Rehearsal = Callable[[], AbstractContextManager[dict[str, Any]]]
+REHEARSALS: dict[str, Rehearsal] = {"simulator": lambda: nullcontext({})}
+"""Drivers that need no hardware, and how each is made ready; the context gives its settings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -89,7 +91,8 @@ def chosen_drivers(config: pytest.Config) -> list[str]:
 
 def ask_consent(config: pytest.Config, names: list[str]) -> None:
     """Ask the person at the terminal before anything real moves; end the session without a yes."""
-    hardware = [name for name in names if name not in REHEARSALS]
+    has_host = bool(config.getoption("--host"))
+    hardware = [name for name in names if has_host or name not in REHEARSALS]
     if not hardware or config.option.collectonly:
         return
     with _terminal(config):
@@ -121,9 +124,21 @@ def _terminal(config: pytest.Config) -> Iterator[None]:
 
 @contextmanager
 def open_instrument(name: str, host: str | None) -> Iterator[Instrument]:
-    """Open an installed driver behind its guards; leave it in its safe state and closed."""
+    """Open an installed driver behind its guards; leave it in its safe state and closed.
+
+    With a ``host`` it is an instrument, and nothing is rehearsed.
+    """
+    if host is not None or name not in REHEARSALS:
+        with _opened(name, {} if host is None else {"host": host}) as instrument:
+            yield instrument
+        return
+    with REHEARSALS[name]() as values, _opened(name, values) as instrument:
+        yield instrument
+
+
+@contextmanager
+def _opened(name: str, values: dict[str, Any]) -> Iterator[Instrument]:
     plugin = find_driver(name)
-    values = REHEARSALS.get(name, {}) | ({} if host is None else {"host": host})
     raw = plugin.open(plugin.settings_model.model_validate(values), seed=SEED, state_directory=None)
     try:
         microscope = guard(raw, GuardSettings())

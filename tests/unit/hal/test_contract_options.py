@@ -11,9 +11,10 @@ import pytest
 from fibsem_runtime.core.errors import ConfigError
 
 
-def config(*, driver: list[str], collectonly: bool = False) -> pytest.Config:
+def config(*, driver: list[str], host: str | None = None, collectonly: bool = False) -> pytest.Config:
+    options = {"--driver": driver, "--host": host}
     stub = SimpleNamespace(
-        getoption=lambda name: driver,
+        getoption=options.get,
         option=SimpleNamespace(collectonly=collectonly),
         pluginmanager=SimpleNamespace(getplugin=lambda name: None),
     )
@@ -62,3 +63,9 @@ def test_nobody_is_asked_for_a_simulator_or_a_listing(monkeypatch: pytest.Monkey
     person(monkeypatch, at_terminal=False)
     instruments.ask_consent(config(driver=[]), ["simulator"])
     instruments.ask_consent(config(driver=["aquilos"], collectonly=True), ["aquilos"])
+
+
+def test_a_driver_with_a_rehearsal_is_asked_about_when_a_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    person(monkeypatch, at_terminal=False)
+    with pytest.raises(pytest.exit.Exception, match="a person can agree"):
+        instruments.ask_consent(config(driver=["simulator"], host="192.168.0.1"), ["simulator"])
