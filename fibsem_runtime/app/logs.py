@@ -36,6 +36,8 @@ def configure_logging(*, verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    # Damaged files are reported by the error that they raise; tifffile logs every tag of them on top.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def measure_coincidence(electron: Image, ion: Image, stretch_ratio: float) -> Co
     longer dwell time then (at least 1 µs).
     """
     first, second = _common_plane(electron, ion, stretch_ratio)
-    results = [_match(first, second, band) for band in _BANDS_M]
+    results = [_match(first, second, band_m) for band_m in _BANDS_M]
     (fine_x_px, fine_y_px, peak), (coarse_x_px, coarse_y_px, _) = results
     disagreement_m = math.hypot(fine_x_px - coarse_x_px, fine_y_px - coarse_y_px) * _WORK_PIXEL_M
     if disagreement_m > _MAX_DISAGREEMENT_M:
@@ -107,10 +107,10 @@ def _resample(image: Image, shape: tuple[int, int], stretch_ratio: float) -> NDA
 
 
 def _match(
-    first: NDArray[np.float32], second: NDArray[np.float32], band: tuple[float, float, float]
+    first: NDArray[np.float32], second: NDArray[np.float32], band_m: tuple[float, float, float]
 ) -> tuple[float, float, Peak]:
     """Return the sub-pixel shift and the peak of one band."""
-    edges_1, edges_2 = _edges(first, band), _edges(second, band)
+    edges_1, edges_2 = _edges(first, band_m), _edges(second, band_m)
     max_dx_px, max_dy_px = (int(_SEARCH_FRACTION * size) for size in (first.shape[1], first.shape[0]))
     lobe_px = round(_LOBE_M / _WORK_PIXEL_M)
     peak = find_peak(correlate(edges_1, edges_2, max_dx_px, max_dy_px), rival_level_ratio=0.8, lobe_px=lobe_px)
@@ -118,8 +118,8 @@ def _match(
     return (*refine_peak(edges_1, edges_2, peak.dx_px, peak.dy_px), peak)
 
 
-def _edges(values: NDArray[np.float32], band: tuple[float, float, float]) -> NDArray[np.float32]:
-    blur_px, fine_px, coarse_px = (size_m / _WORK_PIXEL_M for size_m in band)
+def _edges(values: NDArray[np.float32], band_m: tuple[float, float, float]) -> NDArray[np.float32]:
+    blur_px, fine_px, coarse_px = (size_m / _WORK_PIXEL_M for size_m in band_m)
     strength = band_pass(gradient_magnitude(values, blur_px), fine_px, coarse_px)
     return clip_outliers(normalise_contrast(strength, 2 * coarse_px), 3.0)
 

@@ -28,18 +28,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All attempts of an experiment; ``ticks`` are times after the start with their place."""
+    """All attempts of an experiment; ``ticks_s`` are times after the start, each with its place as a fraction of the span."""
 
     started_at: datetime | None
     span_s: float
     bars: Sequence[Bar]
-    ticks: Sequence[tuple[float, float]]
+    ticks_s: Sequence[tuple[float, float]]
 
 
 def make_timeline(documents: Sequence[AnyDocument]) -> Timeline:
     """Place the attempts of all steps between the first and the last document."""
     if not documents:
-        return Timeline(started_at=None, span_s=0.0, bars=(), ticks=())
+        return Timeline(started_at=None, span_s=0.0, bars=(), ticks_s=())
     start = min(d.wall_time for d in documents)
     span_s = max((max(d.wall_time for d in documents) - start).total_seconds(), 1e-9)
     last_word = {document.run_id: document.wall_time for document in documents}
@@ -47,7 +47,7 @@ def make_timeline(documents: Sequence[AnyDocument]) -> Timeline:
         started_at=start,
         span_s=span_s,
         bars=[_bar(begun, ended, last_word[begun.run_id], (start, span_s)) for begun, ended in _attempts(documents)],
-        ticks=_ticks(span_s),
+        ticks_s=_ticks(span_s),
     )
 
 

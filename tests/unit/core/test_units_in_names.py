@@ -40,7 +40,7 @@ EXCEPTIONS: dict[str, str] = {
 }
 """Names that carry no unit, with the reason."""
 
-KERNELS = frozenset({"njit", "vectorize"})
+KERNELS = frozenset({"njit", "kernel", "vectorize"})
 """Decorators of compiled inner loops: mathematics on bare numbers, in the units that their docstring states."""
 
 
