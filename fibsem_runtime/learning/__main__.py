@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 HELD_OUT_FRACTION = 0.15
 SPLIT_SEED = 4
 SIMULATED_FRACTION = 0.4
+SAVE_EVERY = 100
 
 Data = Annotated[list[Path], typer.Option("--data", help="Folder with NAME.tif and labels/NAME.tif; repeatable.")]
 Frames = Annotated[list[Path], typer.Option("--frames", help="Simulated frames in the same layout; repeatable.")]
@@ -65,8 +66,10 @@ def train_command(
     with Bar() as bar:
         task = bar.add_task("training", total=steps)
 
-        def watch(progress: Progress, _: SegmentationNetwork) -> None:
+        def watch(progress: Progress, average: SegmentationNetwork) -> None:
             bar.update(task, completed=progress.step, description=f"loss {progress.loss_score:.3f}")
+            if progress.step % SAVE_EVERY == 0:
+                torch.save(average.state_dict(), weights)
 
         network = train(sources, recipe, encoder_weights=encoder, initial_state=start, watch=watch)
     torch.save(network.state_dict(), weights)

@@ -24,6 +24,9 @@ from fibsem_runtime.imaging import read_image
 CLASSES: Final = ("background", "lamella", "manipulator", "landing_post", "copper_adaptor", "volume_block")
 """Class of each index (detection.md section 1)."""
 
+_NAME_COLUMNS: Final = ("filename", "fname", "image")
+"""Names of one column in the predecessor's three schemas (detection.md D10)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -77,8 +80,11 @@ def _read_points(folder: Path) -> dict[str, dict[str, PixelPoint]]:
                 continue
             try:
                 point = PixelPoint(float(row["px.x"]), float(row["px.y"]))
-                points.setdefault(row["filename"], {})[row["feature"]] = point
-            except (KeyError, TypeError, ValueError) as error:
+                name = next(row[column] for column in _NAME_COLUMNS if row.get(column))
+                # The predecessor wrote (0, 0) for what it did not find (detection.md D1).
+                if point != PixelPoint(0.0, 0.0):
+                    points.setdefault(name, {})[row["feature"]] = point
+            except (KeyError, TypeError, ValueError, StopIteration) as error:
                 raise DataError(f"{table} line {number} is no key point ({error}); correct or remove it") from error
     return points
 

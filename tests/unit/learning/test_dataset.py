@@ -74,6 +74,14 @@ def test_a_broken_key_point_is_named_by_its_line(tmp_path: Path, row: str) -> No
         read_samples(folder)
 
 
+@pytest.mark.parametrize("column", ["filename", "fname", "image"])
+def test_points_of_every_old_schema_are_read_and_its_misses_left_out(tmp_path: Path, column: str) -> None:
+    write(tmp_path, "a.tif", np.zeros((80, 100), np.uint8), np.zeros((80, 100), np.uint8))
+    rows = f"{column},feature,px.x,px.y\na.tif,NeedleTip,3,4\na.tif,LamellaCentre,0,0\n"
+    (tmp_path / "keypoints.csv").write_text(rows, encoding="utf-8")
+    assert read_samples(tmp_path)[0].points == {"NeedleTip": PixelPoint(3, 4)}
+
+
 def test_frames_of_one_series_are_one_group() -> None:
     names = [
         "landing_contact_0_ib",
