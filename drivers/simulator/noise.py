@@ -28,18 +28,17 @@ def add_shot_noise(
     """Return ``signal`` with the noise of ``quantum_count`` detected quanta a pixel at signal 1.
 
     Drawn as the square of a normal variate, which has the mean, the variance and the skew of a Poisson number to a few
-    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise`` is added
-    with a normal distribution, in units of signal 1.
+    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise`` is that of
+    the detector without signal, one sigma in units of signal 1.
     """
-    noise = rng.standard_normal(signal.shape, dtype=np.float32)
-    root = np.sqrt(np.maximum(signal, 0) * np.float32(quantum_count))
-    root += 0.5 * noise
+    count = np.float32(quantum_count)
+    floor = np.float32((quantum_count * amplifier_noise) ** 2)
+    root = np.sqrt(np.maximum(signal, 0) * count + floor)
+    root += 0.5 * rng.standard_normal(signal.shape, dtype=np.float32)
     root *= root
-    root -= 0.25
-    root /= np.float32(quantum_count)
-    if amplifier_noise > 0:
-        root += np.float32(amplifier_noise) * rng.standard_normal(signal.shape, dtype=np.float32)
-    return root
+    root -= np.float32(0.25) + floor
+    root /= count
+    return np.asarray(root, np.float32)
 
 
 def digitise(

@@ -6,8 +6,7 @@ import math
 from enum import IntEnum
 from typing import Any
 
-from numba import njit
-
+from drivers.simulator.kernels import kernel
 from drivers.simulator.sample import Material
 from drivers.simulator.texture import roughness, smooth_noise
 from drivers.simulator.tracing import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at, trace
@@ -56,7 +55,7 @@ _WALL_ROUGHNESS = 0.35
 """Roughness of a milled face over that of the surface; assumed, a polished face is smoother."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def gradient(grid: Any, layer: int, pitch_m: float, gx: float, gy: float) -> Any:
     """Return the slopes of a surface in x and y, from central differences interpolated between the samples."""
     rows, columns = grid.shape[0], grid.shape[1]
@@ -71,7 +70,7 @@ def gradient(grid: Any, layer: int, pitch_m: float, gx: float, gy: float) -> Any
     return slope_x / (2.0 * pitch_m), slope_y / (2.0 * pitch_m)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def wall_normal(frame: Any, size: Any, fronts: Any, c: int, x: float, y: float, z: float) -> Any:
     """Return the outward normal of the face that a cut has left at a point on it."""
     f = frame[c]
@@ -91,7 +90,7 @@ def wall_normal(frame: Any, size: Any, fronts: Any, c: int, x: float, y: float, 
     return (nu * f[3] + nv * f[6] + nw * f[9], nu * f[4] + nv * f[7] + nw * f[10], nu * f[5] + nv * f[8] + nw * f[11])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def base_yield(grid: Any, look: Any, gx: float, gy: float, z: float, depth_m: float) -> float:
     """Return the signal of the layer at a point; thin coating lets what is below it through."""
     i, j = min(int(gx), grid.shape[1] - 2), min(int(gy), grid.shape[0] - 2)
@@ -105,7 +104,7 @@ def base_yield(grid: Any, look: Any, gx: float, gy: float, z: float, depth_m: fl
     return float(look[_COATING] + math.exp(-left_m / look[_RANGE]) * (below - look[_COATING]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def shade_surface(
     grid: Any, place: Any, look: Any, kind: int, gx: float, gy: float, z: float, dx: float, dy: float, dz: float
 ) -> Any:
@@ -119,14 +118,14 @@ def shade_surface(
     return base_yield(grid, look, gx, gy, z, 0.0) * solidity(grid, look, gx, gy, z), cosine
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def solidity(grid: Any, look: Any, gx: float, gy: float, z: float) -> float:
     """Return the share of the signal that is left because the beam partly passes through what lies below a point."""
     thickness_m = max(z - surface_at(grid, 1, gx, gy), 0.0)
     return float(1.0 - look[_TRANSPARENCY] * math.exp(-thickness_m / look[_RANGE]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def curtains(look: Any, volume: Any, frame: Any, cut: int, x: float, y: float, z: float) -> float:
     """Return the streaks of a milled face: they run along the ions and stay where they are when it is milled again."""
     q = 1.0 / look[_CURTAIN_WIDTH]
@@ -137,7 +136,7 @@ def curtains(look: Any, volume: Any, frame: Any, cut: int, x: float, y: float, z
     return float(coarse + 0.5 * smooth_noise(volume, 2.7 * u + 9.1, 0.2 * v, 0.08 * w))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def shade(
     grid: Any,
     place: Any,
@@ -182,7 +181,7 @@ def shade(
     return signal * gain * sky * (1.0 + rough), sky
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def draw_rows(
     grid: Any,
     bounds: Any,
@@ -234,7 +233,7 @@ def draw_rows(
             sky[row, column] = open_sky / count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def locate_rows(
     grid: Any,
     bounds: Any,

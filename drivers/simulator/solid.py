@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from drivers.simulator.bands import in_bands
+from drivers.simulator.kernels import kernel
 from drivers.simulator.sample import Cut, Sample
 
 FINE_SHIFT: Final = 2
@@ -21,8 +22,8 @@ COARSE_SHIFT: Final = 6
 """Blocks of 4, 16 and 64 cells a side, whose highest top and lowest bottom let a ray skip empty space."""
 
 CUT_FINE_SHIFT: Final = 3
-CUT_COARSE_SHIFT: Final = 6
-"""Blocks of 8 and 64 cells a side, whose lowest front lets a ray skip removed material."""
+CUT_COARSE_SHIFT: Final = 5
+"""Blocks of 8 and 32 cells a side, whose lowest front lets a ray skip removed material."""
 
 UNTOUCHED_M: Final = -1.0
 """Stands for a front of ``-inf``: far above any sample, yet safe to interpolate with."""
@@ -101,7 +102,7 @@ def _bound_cells(grid: NDArray[np.float32]) -> NDArray[np.float32]:
     return bounds
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def bound_cells(grid: Any, block: int, first_row: int, last_row: int, bounds: Any) -> None:
     """Fill rows of (highest top, lowest bottom) of every ``block x block`` cells, border samples included."""
     for row in range(first_row, last_row):

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from drivers.simulator.kernels import kernel
 
 _SIDE: Final = 32
 _MASK: Final = _SIDE - 1
@@ -34,7 +35,7 @@ def resolved_octaves(wavelengths_m: Sequence[float], pixel_size_m: float, expone
     return np.ascontiguousarray(octaves[octaves[:, 1] > 0])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
     """Return value noise at a point counted in lattice cells; smooth, of mean 0, repeating after 32 cells."""
     xf, yf, zf = np.floor(x), np.floor(y), np.floor(z)
@@ -52,7 +53,7 @@ def smooth_noise(volume: Any, x: float, y: float, z: float) -> float:
     return float(low + fz * (c + fy * (d - c) - low))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def roughness(volume: Any, octaves: Any, x: float, y: float, z: float) -> float:
     """Return the sum of the octaves, (n, 2) lattice cells a metre and weight, at a specimen point in metres."""
     total = 0.0

@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from numba import njit
-
+from drivers.simulator.kernels import kernel
 from drivers.simulator.solid import COARSE_SHIFT, CUT_COARSE_SHIFT, CUT_FINE_SHIFT, FINE_SHIFT, MIDDLE_SHIFT
 
 NOTHING: Final = 0
@@ -31,7 +30,7 @@ _MAX_EVENTS: Final = 400
 _FAR_M: Final = 1e9
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def to_exit(position: float, rate: float, inverse: float, cell: int, shift: int) -> float:
     """Return the distance along the ray to the far side of a block; ``rate`` cells a metre."""
     if rate > 0.0:
@@ -39,7 +38,7 @@ def to_exit(position: float, rate: float, inverse: float, cell: int, shift: int)
     return ((cell << shift) - position) * inverse
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def first_root(start: float, slope: float, bend: float) -> float:
     """Return the first root at 0 or later of ``start + slope t + bend t^2``, a large number when there is none."""
     root = slope * slope - 4.0 * bend * start
@@ -56,7 +55,7 @@ def first_root(start: float, slope: float, bend: float) -> float:
     return min(one, two)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def surface_at(grid: Any, layer: int, gx: float, gy: float) -> float:
     """Return the bilinear height of a layer at (gx, gy) in cells of the part; the caller keeps inside."""
     i = min(int(gx), grid.shape[1] - 2)
@@ -68,7 +67,7 @@ def surface_at(grid: Any, layer: int, gx: float, gy: float) -> float:
     return float(low + fy * (high - low))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def is_inside(grid: Any, gx: float, gy: float, z: float) -> bool:
     """Tell whether a point lies between the two surfaces."""
     if gx < 0.0 or gy < 0.0 or gx >= grid.shape[1] - 1 or gy >= grid.shape[0] - 1:
@@ -76,7 +75,7 @@ def is_inside(grid: Any, gx: float, gy: float, z: float) -> bool:
     return z < surface_at(grid, 0, gx, gy) and z > surface_at(grid, 1, gx, gy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cross_patch(
     grid: Any, layer: int, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float
 ) -> Any:
@@ -90,7 +89,7 @@ def cross_patch(
     return start, slope, -d * dx * dy
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def enter_cell(
     grid: Any, i: int, j: int, fx: float, fy: float, z: float, dx: float, dy: float, dz: float, end: float
 ) -> Any:
@@ -118,7 +117,7 @@ def enter_cell(
     return best, surface
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def enter_solid(
     grid: Any, bounds: Any, layout: Any, course: Any, gx0: float, gy0: float, z0: float, s: float, s_end: float
 ) -> Any:
@@ -126,7 +125,7 @@ def enter_solid(
     dgx, dgy, dz = course[3, 0], course[3, 1], course[3, 2]
     inverse_x, inverse_y = course[4, 0], course[4, 1]
     columns, rows = layout[2] - 1, layout[3] - 1
-    level = 1
+    level, climb_at = 1, s
     while s < s_end:
         gx, gy, z = gx0 + s * dgx, gy0 + s * dgy, z0 + s * dz
         if gx < 0.0 or gy < 0.0 or gx >= columns or gy >= rows:
@@ -140,22 +139,25 @@ def enter_solid(
             if surface != NOTHING:
                 return s + t, surface
             s += length + _STEP_PAST_M
-            level = 1
+            if s >= climb_at:
+                level, climb_at = 1, s
             continue
         k = layout[2 + 2 * level] + 2 * (by * layout[3 + 2 * level] + bx)
         high, low = bounds[k], bounds[k + 1]
         z_end = z + length * dz
         if min(z, z_end) > high or max(z, z_end) < low:
             s += length + _STEP_PAST_M
-            level = min(level + 1, 3)
+            if s >= climb_at:
+                level, climb_at = min(level + 1, 3), s
         else:
+            climb_at = s + length
             if dz < 0.0 and z > high:
                 s += (high - z) * course[4, 2]
             level -= 1
     return s, NOTHING
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def front_at(size: Any, fronts: Any, c: int, gu: float, gv: float) -> float:
     """Return the interpolated front of a cut at (gu, gv) in its cells."""
     i, j = int(gu), int(gv)
@@ -167,7 +169,7 @@ def front_at(size: Any, fronts: Any, c: int, gu: float, gv: float) -> float:
     return float(low + fv * (high - low))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def find_cut(
     size: Any,
     fronts: Any,
@@ -197,7 +199,7 @@ def find_cut(
     return -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def leave_cut_cell(
     size: Any, fronts: Any, c: int, gu: float, gv: float, w: float, du: float, dv: float, dw: float
 ) -> float:
@@ -216,7 +218,7 @@ def leave_cut_cell(
     return first_root(start, dw - (b * du + e * dv + d * (fu * dv + fv * du)), -d * du * dv)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def leave_cut(size: Any, fronts: Any, paths: Any, c: int, across: float, down: float, s: float, s_end: float) -> float:
     """Return the ``s`` at which a ray that is inside cut ``c`` leaves it."""
     p = paths[c]
@@ -224,7 +226,7 @@ def leave_cut(size: Any, fronts: Any, paths: Any, c: int, across: float, down: f
     w0 = p[8] + across * p[9] + down * p[10]
     du, dv, dw = p[3], p[7], p[11]
     last_u, last_v = size[c, 0] - 1, size[c, 1] - 1
-    level = 2
+    level, climb_at = 2, s
     while s < s_end:
         gu, gv, w = gu0 + s * du, gv0 + s * dv, w0 + s * dw
         if gu < 0.0 or gv < 0.0 or gu >= last_u or gv >= last_v:
@@ -237,21 +239,23 @@ def leave_cut(size: Any, fronts: Any, paths: Any, c: int, across: float, down: f
             if t <= length:
                 return s + t
             s += length + _STEP_PAST_M
-            level = 1
+            if s >= climb_at:
+                level, climb_at = 1, s
             continue
         low = fronts[size[c, 1 + 2 * level] + bv * size[c, 2 + 2 * level] + bu]
-        if w >= low:
-            level -= 1
-        elif dw > 0.0 and w + length * dw > low:
-            s += (low - w) * p[14] + _STEP_PAST_M
-            level -= 1
-        else:
+        if w < low and w + length * dw <= low:
             s += length + _STEP_PAST_M
-            level = 2
+            if s >= climb_at:
+                level, climb_at = min(level + 1, 2), s
+        else:
+            climb_at = s + length
+            if w < low:
+                s += (low - w) * p[14]
+            level -= 1
     return s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def clip_to_sample(course: Any, lid_m: float, gx0: float, gy0: float, z0: float) -> Any:
     """Return the stretch of the ray inside the box around the sample and, when it descends, below ``lid_m``.
 
@@ -267,7 +271,7 @@ def clip_to_sample(course: Any, lid_m: float, gx0: float, gy0: float, z0: float)
     return start + _STEP_PAST_M, end - _STEP_PAST_M
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def trace_map(
     grid: Any,
     bounds: Any,
@@ -308,7 +312,7 @@ def trace_map(
     return s, NOTHING, -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def trace(
     grid: Any,
     bounds: Any,
@@ -340,7 +344,7 @@ def trace(
     return gx0 + s * course[3, 0], gy0 + s * course[3, 1], z0 + s * course[3, 2], kind, cut
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def find_lids(bounds: Any, layout: Any, course: Any, raster: Any, lids: Any) -> None:
     """Fill ``lids`` with the highest point that the rays of each tile can meet, -inf where they miss the part."""
     across_blocks = layout[7]
