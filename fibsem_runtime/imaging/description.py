@@ -46,7 +46,7 @@ def parse_own(block: object) -> ImageMetadata | None:
         return None
 
 
-def _point(x: float, y: float) -> dict[str, float]:
+def _point(x: object, y: object) -> dict[str, object]:
     return {"x": x, "y": y}
 
 

@@ -75,7 +75,7 @@ def test_attempts_are_placed_in_the_whole_time() -> None:
     )
     placed = [(b.status, b.attempt, b.start_fraction, b.width_fraction) for b in timeline.bars]
     assert placed == [("failed", 1, 0.0, 0.25), ("completed", 2, 0.5, 0.5)]
-    assert timeline.ticks[0] == (0, 0.0) and timeline.ticks[-1] == (90, pytest.approx(0.9))
+    assert timeline.ticks_s[0] == (0, 0.0) and timeline.ticks_s[-1] == (90, pytest.approx(0.9))
 
 
 def test_a_step_that_a_crash_cut_off_ends_with_the_last_word_of_its_run() -> None:
@@ -93,8 +93,8 @@ def test_a_step_that_a_crash_cut_off_ends_with_the_last_word_of_its_run() -> Non
 @given(st.floats(0, 1e7))
 def test_a_timeline_of_any_length_has_few_ticks_inside_it(span_s: float) -> None:
     timeline = make_timeline([document(StepStarted, at_s=0), document(StepStarted, at_s=span_s)])
-    assert 1 <= len(timeline.ticks) <= 9
-    assert all(0 <= fraction <= 1 for _, fraction in timeline.ticks)
+    assert 1 <= len(timeline.ticks_s) <= 9
+    assert all(0 <= fraction <= 1 for _, fraction in timeline.ticks_s)
 
 
 def test_nothing_happened_is_an_empty_timeline() -> None:
