@@ -13,10 +13,14 @@ from fibsem_runtime.core.units import UM
 from fibsem_runtime.detection.confidence import Cues, measure_cues
 from fibsem_runtime.detection.features import FEATURES, FeatureRow, Floor
 from fibsem_runtime.detection.locators import Miss, Spot, Target
-from fibsem_runtime.detection.segmentation import Body, Box, Segmentation, find_bodies
+from fibsem_runtime.detection.segmentation import Body, BodyGroup, Box, Segmentation, find_bodies
 
 _FRAME_AREA_PX: Final = 1536 * 1024
 _LAMELLA: Final = "lamella"
+
+_SPECK_FRACTION: Final = 0.05
+"""A region smaller than this part of the largest of its class is a speck and competes with nothing (assumed; a polished
+lamella seen edge-on has an eighth of the area of a rough one)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,43 +44,45 @@ class Finder:
     classes: Sequence[str]
     pixel_size_m: float | None
     near: PixelPoint
-    _bodies: dict[str, list[Body]] = field(default_factory=dict)
+    _groups: dict[str, BodyGroup | str] = field(default_factory=dict)
 
     def find(self, row: FeatureRow) -> Finding:
         """Return the feature of one row, or why it is not found."""
-        bodies = self._believable(row)
-        if isinstance(bodies, str):
-            return Finding(name=row.name, point=None, reason=bodies)
-        body = bodies[0] if row.choice == "largest" else self._nearest(bodies)
-        spot = row.locate(Target(body=body, bodies=bodies, towards=self._towards(row)))
+        group = self._believable(row)
+        if isinstance(group, str):
+            return Finding(name=row.name, point=None, reason=group)
+        body = group.bodies[0] if row.choice == "largest" else self._nearest(group)
+        spot = row.locate(Target(body=body, bodies=group, towards=self._towards(row)))
         if isinstance(spot, Miss):
             reason = f"the {_spoken(row.class_name)} is in the image, but {spot.reason}"
             return Finding(name=row.name, point=None, reason=reason)
         return Finding(
             name=row.name,
             point=self.segmentation.to_image(spot.x, spot.y),
-            cues=measure_cues(body, bodies, spot, self._floor_px(row.floor)),
+            cues=measure_cues(body, group.bodies, spot, self._floor_px(row.floor)),
             box=body.image_box,
             area_px=body.area_px,
-            rival_count=len(bodies) - 1,
+            rival_count=len(group.bodies) - 1,
         )
 
-    def _believable(self, row: FeatureRow) -> list[Body] | str:
-        """Return the bodies above the floor, the largest first, or the reason why there is none."""
-        if row.class_name not in self._bodies:
-            index = self.classes.index(row.class_name)
-            self._bodies[row.class_name] = find_bodies(self.segmentation, index)
-        bodies = self._bodies[row.class_name]
+    def _believable(self, row: FeatureRow) -> BodyGroup | str:
+        """Return the bodies of a class above its floor, or the reason why there is none."""
+        if row.class_name not in self._groups:
+            self._groups[row.class_name] = self._search(row)
+        return self._groups[row.class_name]
+
+    def _search(self, row: FeatureRow) -> BodyGroup | str:
+        bodies = find_bodies(self.segmentation, self.classes.index(row.class_name))
         if not bodies:
             return f"no {_spoken(row.class_name)} in the image"
-        floor_px = self._floor_px(row.floor)
-        kept = [body for body in bodies if body.area_px >= floor_px]
-        if kept:
-            return kept
-        return (
-            f"the largest region of {_spoken(row.class_name)} has {self._area(bodies[0].area_px)}, "
-            f"a real one has at least {self._area(floor_px)}"
-        )
+        largest_px, floor_px = bodies[0].area_px, self._floor_px(row.floor)
+        if largest_px < floor_px:
+            return (
+                f"the largest region of {_spoken(row.class_name)} has {self._area(largest_px)}, "
+                f"a real one has at least {self._area(floor_px)}"
+            )
+        least_px = max(floor_px, _SPECK_FRACTION * largest_px)
+        return BodyGroup(bodies=tuple(body for body in bodies if body.area_px >= least_px))
 
     def _floor_px(self, floor: Floor) -> float:
         """Return the floor in pixels of the image."""
@@ -91,9 +97,9 @@ class Finder:
             return f"{area_px:.0f} px"
         return f"{area_px * (self.pixel_size_m / UM) ** 2:.2g} µm²"
 
-    def _nearest(self, bodies: Sequence[Body]) -> Body:
+    def _nearest(self, group: BodyGroup) -> Body:
         x, y = self.segmentation.to_map(self.near)
-        return min(bodies, key=lambda body: math.hypot(body.centre[0] - x, body.centre[1] - y))
+        return min(group.bodies, key=lambda body: math.hypot(body.centre[0] - x, body.centre[1] - y))
 
     def _towards(self, row: FeatureRow) -> Spot:
         """Return what the feature faces: the lamella's centre where it matters and is there, else ``near``."""

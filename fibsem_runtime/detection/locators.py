@@ -5,7 +5,6 @@ Edges are placed between the last pixel inside and the first outside, where the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fibsem_runtime.detection.segmentation import Body
+from fibsem_runtime.detection.segmentation import Body, BodyGroup
 
 Side: TypeAlias = Literal["left", "right", "top", "bottom"]
 Corner: TypeAlias = Literal["top left", "top right", "bottom left", "bottom right"]
@@ -50,7 +49,7 @@ class Target:
     """What a locator looks at: the chosen body, all believable ones of the class, and the place that they face."""
 
     body: Body
-    bodies: Sequence[Body]
+    bodies: BodyGroup
     towards: Spot
 
 
@@ -152,7 +151,7 @@ def corner_of(body: Body, corner: Corner) -> Spot | Miss:
 
 def facing_edge(target: Target) -> Spot | Miss:
     """Return the upright edge nearest to the place it faces, on that row; without one there, the nearest edge pixel."""
-    mask = _joined_mask(target.bodies)
+    mask = target.bodies.filled_mask
     towards = target.towards
     row = min(max(int(towards.y), 0), mask.shape[0] - 1)
     steps = np.nonzero(np.diff(mask[row].astype(np.int8)))[0] + 1
@@ -174,7 +173,7 @@ def inner_edge(target: Target, *, side: Literal["left", "right"]) -> Spot | Miss
 
     Only the middle third of the rows counts, and of these the row of the mean pixel (detection.md, LandingGrid edges).
     """
-    mask = _joined_mask(target.bodies)
+    mask = target.bodies.filled_mask
     height, width = mask.shape
     start = 0 if side == "left" else width // 2
     part = mask[height // 3 : height - height // 3, start : start + width // 2]
@@ -190,14 +189,6 @@ def inner_edge(target: Target, *, side: Literal["left", "right"]) -> Spot | Miss
         return Miss(reason=f"its inner edge on the {side} lies outside the image")
     row += height // 3
     return Spot(x=_refine_step(target.body, row, x), y=row + 0.5)
-
-
-def _joined_mask(bodies: Sequence[Body]) -> NDArray[np.uint8]:
-    mask = np.zeros(bodies[0].segmentation.shape, np.uint8)
-    for body in bodies:
-        left, top, width, height = body.box
-        mask[top : top + height, left : left + width] |= body.mask.view(np.uint8)
-    return mask
 
 
 def _refine_step(body: Body, row: int, x: int) -> float:

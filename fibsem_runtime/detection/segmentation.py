@@ -113,6 +113,24 @@ class Body:
         return frozenset(side for side, cut in sides.items() if cut)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BodyGroup:
+    """The believable bodies of one class, the largest first; at least one."""
+
+    bodies: tuple[Body, ...]
+
+    @cached_property
+    def filled_mask(self) -> Mask:
+        """Return all bodies in one map of 0 and 1, holes filled: what is seen inside an outline is no edge."""
+        mask = np.zeros(self.bodies[0].segmentation.shape, np.uint8)
+        for body in self.bodies:
+            left, top, width, height = body.box
+            outlines, _ = cv2.findContours(body.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            filled = cv2.drawContours(np.zeros((height, width), np.uint8), outlines, -1, 1, cv2.FILLED)
+            mask[top : top + height, left : left + width] |= np.asarray(filled, np.uint8)
+        return mask
+
+
 def find_bodies(segmentation: Segmentation, class_index: int) -> list[Body]:
     """Return the connected regions (8-neighbourhood) of a class, the largest first."""
     mask = np.equal(segmentation.classes, class_index).view(np.uint8)

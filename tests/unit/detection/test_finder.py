@@ -138,6 +138,18 @@ def test_specks_do_not_take_the_place_of_the_lamella() -> None:
     assert point(find(classes, "LamellaCentre"))[0] == pytest.approx(150)
 
 
+def test_a_speck_of_some_size_does_not_take_the_place_of_a_much_larger_lamella() -> None:
+    classes = box(box(empty(), LAMELLA, 40, 150, 240, 250), LAMELLA, 374, 246, 394, 266)
+    assert point(find(classes, "LamellaCentre"))[0] == pytest.approx(140)
+    similar = box(box(empty(), LAMELLA, 40, 150, 240, 250), LAMELLA, 364, 236, 404, 276)
+    assert point(find(similar, "LamellaCentre"))[0] == pytest.approx(384)
+
+
+def test_a_hole_in_the_post_is_no_edge_to_land_on() -> None:
+    classes = box(box(empty(), POST, 300, 0, 768, 512), 0, 380, 200, 420, 300)
+    assert point(find(classes, "LandingPost")) == pytest.approx((300, 256), abs=0.01)
+
+
 def test_a_blunt_needle_ends_in_the_middle_of_its_face() -> None:
     x, y = point(find(needle(empty(), 400, 256, face_px=40), "NeedleTip"))
     assert x == pytest.approx(401, abs=1.5) and y == pytest.approx(256.5, abs=1.5)
