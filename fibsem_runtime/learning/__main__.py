@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import torch
 import typer
 from rich.progress import Progress as Bar
@@ -115,7 +117,8 @@ def evaluate_command(
 
 
 def main() -> None:
-    """Run a command; an error of ours is one line."""
+    """Run a command; an error of ours is one line, and the log goes to the standard error."""
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
     try:
         app()
     except FibsemError as error:
