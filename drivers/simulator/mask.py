@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.render import locate, prepare, region_of
+from drivers.simulator.region import region_of
+from drivers.simulator.render import locate, prepare
 from drivers.simulator.sample import Sample
 from drivers.simulator.slab import Slab, find_slab
 from drivers.simulator.view import View

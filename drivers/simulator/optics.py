@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
 from drivers.simulator.optics_settings import BeamLook, OpticsSettings
-from drivers.simulator.render import LookArrays, Region, draw, locate, prepare, region_of
+from drivers.simulator.region import Region, region_of
+from drivers.simulator.render import LookArrays, draw, locate, prepare
 from drivers.simulator.sample import Material, Sample
 from drivers.simulator.shading import Look
 from drivers.simulator.texture import noise_volume, resolved_octaves

@@ -129,13 +129,11 @@ def _join(bounds: NDArray[np.float32], step: int) -> NDArray[np.float32]:
 
 
 def pack_cuts(cuts: list[Cut]) -> PackedCuts:
-    """Return the cuts that have removed anything, the widest first, because most rays end in one of those."""
-    real = [c for c in cuts if min(c.front_m.shape) >= 2 and float(c.front_m.max()) > -np.inf]
-    real.sort(key=lambda c: -(c.front_m.shape[0] * c.dv_m * c.front_m.shape[1] * c.du_m))
+    """Return cuts that have removed something, in their order."""
     parts: list[NDArray[np.float32]] = []
     sizes: list[list[int]] = []
     start = 0
-    for cut in real:
+    for cut in cuts:
         front = np.maximum(cut.front_m, np.float32(UNTOUCHED_M))
         fine = lowest_fronts(front, 1 << CUT_FINE_SHIFT)
         coarse = _lowest(fine, 1 << (CUT_COARSE_SHIFT - CUT_FINE_SHIFT))
@@ -146,7 +144,7 @@ def pack_cuts(cuts: list[Cut]) -> PackedCuts:
         parts += [front.ravel(), fine.ravel(), coarse.ravel()]
         start = fine_start + fine.size + coarse.size
     return PackedCuts(
-        frame=np.array([_frame(c) for c in real], np.float64).reshape(-1, 17),
+        frame=np.array([_frame(c) for c in cuts], np.float64).reshape(-1, 17),
         size=np.array(sizes, np.int64).reshape(-1, 7),
         fronts=np.concatenate(parts) if parts else np.zeros(1, np.float32),
     )

@@ -1,0 +1,99 @@
+"""What a region can see: the part of the height field, and which cuts in which tile of pixels."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.region import Region
+from drivers.simulator.sample import Cut, Sample
+from drivers.simulator.solid import COARSE_SHIFT, Window
+from drivers.simulator.view import View
+
+TILE_SHIFT: Final = 5
+_TILE_PX: Final = 1 << TILE_SHIFT
+_WINDOW_RIM: Final = 4
+"""Cells around what is seen, for slopes."""
+_FLATTEST: Final = 1e-3
+"""Sine of the angle below which a ray counts as running along the sample."""
+
+Range: TypeAlias = tuple[float, float]
+
+
+def visible_window(sample: Sample, rays: NDArray[np.float64], region: Region) -> Window:
+    """Return the part of the height field that the rays of the region cross between its lowest and highest point."""
+    rows, columns = sample.top_m.shape
+    if abs(rays[3, 2]) < _FLATTEST:
+        return 0, 0, rows, columns
+    z_range_m = (float(sample.bottom_m.min()), float(sample.top_m.max()))
+    down = region.top_px + np.array([0, 0, 1, 1]) * region.height_px
+    across = region.left_px + np.array([0, 1, 0, 1]) * region.width_px
+    corners = rays[0] + across[:, None] * rays[1] + down[:, None] * rays[2]
+    feet = np.concatenate([corners + ((z - corners[:, 2]) / rays[3, 2])[:, None] * rays[3] for z in z_range_m])
+    first = np.floor((feet[:, :2].min(axis=0) - [sample.x0_m, sample.y0_m]) / sample.pitch_m).astype(int) - _WINDOW_RIM
+    last = np.ceil((feet[:, :2].max(axis=0) - [sample.x0_m, sample.y0_m]) / sample.pitch_m).astype(int) + _WINDOW_RIM
+    block = 1 << COARSE_SHIFT
+    column, row = (
+        max(0, min(int(n), size - 1 - block) // block * block) for n, size in zip(first, (columns, rows), strict=True)
+    )
+    width, height = (max(int(n) - start + 1, block) for n, start in zip(last, (column, row), strict=True))
+    return row, column, min(height, rows - row), min(width, columns - column)
+
+
+def visible_cuts(
+    cuts: list[Cut], view: View, region: Region, z_range_m: Range, reach_m: float
+) -> tuple[list[Cut], NDArray[np.float64]]:
+    """Return the cuts that have removed something a region can see, the widest first, and their boxes in its pixels.
+
+    Most rays end in one of the widest. ``reach_m``: no cut reaches farther along its beam than this.
+    """
+    pixel_m = region.pixel_size_m
+    left_px, top_px = region.left_px - region.full_width_px / 2, region.top_px - region.full_height_px / 2
+    chosen, boxes = [], []
+    for cut in sorted(cuts, key=lambda c: -(c.front_m.shape[0] * c.dv_m * c.front_m.shape[1] * c.du_m)):
+        if min(cut.front_m.shape) < 2:
+            continue
+        box_px = _box(cut, view, z_range_m, reach_m) / pixel_m - np.array([left_px, top_px] * 2)
+        is_seen = box_px[0] < region.width_px and box_px[2] > 0 and box_px[1] < region.height_px and box_px[3] > 0
+        if is_seen and float(cut.front_m.max()) > -np.inf:
+            chosen.append(cut)
+            boxes.append(box_px)
+    return chosen, np.array(boxes).reshape(-1, 4)
+
+
+def _box(cut: Cut, view: View, z_range_m: Range, reach_m: float) -> NDArray[np.float64]:
+    """Return (left, top, right, bottom) of a cut within a layer of z, metres from the image centre, y down."""
+    rows, columns = cut.front_m.shape
+    u = cut.u0_m + cut.du_m * np.array([0, columns - 1])
+    v = cut.v0_m + cut.dv_m * np.array([0, rows - 1])
+    feet = np.array([cut.origin + a * cut.axes[0] + b * cut.axes[1] for a in u for b in v])
+    if abs(cut.axes[2, 2]) > _FLATTEST:
+        w = (np.array([z_range_m]) - feet[:, 2:]) / cut.axes[2, 2]
+    else:
+        w = np.array([[-reach_m, reach_m]])
+    ends = np.clip([w.min(), w.max()], -reach_m, reach_m)
+    corners = np.concatenate([feet + end * cut.axes[2] for end in ends]) - view.origin
+    x, y = corners @ view.right, -(corners @ view.up)
+    return np.array([x.min(), y.min(), x.max(), y.max()])
+
+
+def tile_count(size_px: int) -> int:
+    """Return how many tiles cover a number of pixels."""
+    return -(-size_px // _TILE_PX)
+
+
+def sort_into_tiles(boxes_px: NDArray[np.float64], region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (starts, members) of boxes in pixels: those in tile t are ``members[starts[t]:starts[t + 1]]``."""
+    columns, rows = tile_count(region.width_px), tile_count(region.height_px)
+    left = np.arange(columns)[None, :, None] * _TILE_PX
+    top = np.arange(rows)[:, None, None] * _TILE_PX
+    seen = (
+        (boxes_px[:, 0] < left + _TILE_PX + 1)
+        & (boxes_px[:, 2] > left - 1)
+        & (boxes_px[:, 1] < top + _TILE_PX + 1)
+        & (boxes_px[:, 3] > top - 1)
+    ).reshape(rows * columns, len(boxes_px))
+    starts = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int64)
+    return starts, np.nonzero(seen)[1].astype(np.int64)
