@@ -17,8 +17,8 @@ from drivers.simulator.region import Region, region_of
 from drivers.simulator.render import LookArrays, draw, locate, prepare
 from drivers.simulator.sample import Material, Sample
 from drivers.simulator.shading import Look
+from drivers.simulator.surface import NOTHING
 from drivers.simulator.texture import noise_volume, resolved_octaves
-from drivers.simulator.tracing import NOTHING
 from drivers.simulator.view import View
 from fibsem_runtime.core import BeamType, ImagePoint, ImageSettings, Pixels, SpecimenPosition
 from fibsem_runtime.core.units import NM, UM

@@ -8,8 +8,9 @@ from typing import Any
 
 from drivers.simulator.kernels import kernel
 from drivers.simulator.sample import Material
+from drivers.simulator.surface import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at
 from drivers.simulator.texture import roughness, smooth_noise
-from drivers.simulator.tracing import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at, trace
+from drivers.simulator.tracing import trace
 
 _FILM = int(Material.FILM)
 _BAR = int(Material.BAR)
