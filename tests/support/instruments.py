@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -32,7 +33,11 @@ from fibsem_runtime.hal import (
 
 SEED = 11
 Rehearsal = Callable[[], AbstractContextManager[dict[str, Any]]]
-REHEARSALS: dict[str, Rehearsal] = {"simulator": lambda: nullcontext({})}
+REHEARSALS: dict[str, Rehearsal] = {
+    "simulator": lambda: nullcontext({}),
+    "thermofisher": lambda: _rehearsal("thermofisher_fake"),
+    "tescan": lambda: _rehearsal("tescan_bench"),
+}
 """Drivers that need no hardware, and how each is made ready; the context gives its settings."""
 
 
@@ -67,6 +72,12 @@ class Instrument:
                 beam.set_shift(initial.shift)
             if found.working_distance_m != initial.working_distance_m:
                 beam.set_working_distance(initial.working_distance_m)
+
+
+def _rehearsal(module: str) -> AbstractContextManager[dict[str, Any]]:
+    """Return the rehearsal of a driver whose fake is loaded only when it takes part."""
+    context: AbstractContextManager[dict[str, Any]] = import_module(module).rehearse()
+    return context
 
 
 def add_options(parser: pytest.Parser) -> None:

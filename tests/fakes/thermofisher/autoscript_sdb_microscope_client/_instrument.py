@@ -1,0 +1,224 @@
+"""The virtual instrument behind the fake: the simulator's physics, the server's state, faults on demand and a call log.
+
+Where a driver is wrong on an instrument it should be wrong here: one active view for the whole connection, values with
+limits that raise, settings that snap, moves that end short without an error, and time that passes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from autoscript_core.common import ApplicationServerException
+
+from fibsem_runtime.core import ImagePoint
+from fibsem_runtime.core.errors import FibsemError
+from fibsem_runtime.hal import Microscope
+
+FaultKind = Literal["exception", "hang", "drop", "ignore", "short"]
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What is fitted and how the server behaves where sites differ."""
+
+    system_name: str = "Aquilos"
+    serial_number: str = "9951025"
+    version: str = "4.9.0.902"
+    is_compustage: bool = False
+    has_ion_column: bool = True
+    has_manipulator: bool = True
+    gas_ports: tuple[str, ...] = ("Pt dep",)
+    is_plasma: bool = False
+    ion_current_snaps: bool = True
+    specimen_offset_m: tuple[float, float] = (1.2e-3, -0.7e-3)
+    read_turns: int = 0
+    tiny_move_m: float = 20e-9
+    focus_rewrite_m: float = 120e-6
+    application_files: tuple[str, ...] = ("None", "Si", "Si-ccs", "Si-multipass", "Pt dep")
+    start_delay_s: float = 0.3
+    setting_s: float = 0.1
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One call of the client, as it reached the server."""
+
+    number: int
+    name: str
+    arguments: tuple[Any, ...]
+    view: int
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What goes wrong with the ``occurrence``-th call of this name, or with the call of this number."""
+
+    kind: FaultKind
+    name: str = ""
+    number: int = 0
+    occurrence: int = 1
+    text: str = "Injected fault."
+
+
+class Clock:
+    """The instrument's time; while a pattern runs, time that passes mills."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+
+    def monotonic_s(self) -> float:
+        """Return the simulated seconds, those included for which milling has still to be worked out."""
+        return self._instrument.simulator.clock.monotonic_s() + self._instrument.owed_s
+
+    def now(self) -> datetime:
+        """Return the simulated wall time."""
+        return self._instrument.simulator.clock.now() + timedelta(seconds=self._instrument.owed_s)
+
+    def sleep(self, duration_s: float) -> None:
+        """Let time pass."""
+        self._instrument.spend(duration_s)
+
+
+@dataclass(kw_only=True)
+class ColumnState:
+    """What the server keeps for a column beyond what the simulator knows."""
+
+    scan_area: Any = None
+    is_spot: bool = False
+    resolution: str = "1024x884"
+    dwell_time_s: float = 1e-6
+    bit_depth: int = 8
+    last_image: Any = None
+    detector_type: str = "ETD"
+    detector_mode: str = "SecondaryElectrons"
+    voltage_v: float | None = None
+    current_a: float | None = None
+    hfw_m: float | None = None
+
+
+@dataclass(kw_only=True)
+class Instrument:
+    """State of the server and everything behind it."""
+
+    simulator: Microscope
+    options: Options = field(default_factory=Options)
+    calls: list[Call] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    frame_ids: list[str] = field(default_factory=list)
+    overlapping_calls: list[str] = field(default_factory=list)
+    owed_s: float = 0.0
+    active_view: int = 1
+    chamber_state: str = "Pumped"
+    default_coordinates: str = "Raw"
+    is_linked: bool = False
+    is_homed: bool = True
+    manipulator_state: str = "Retracted"
+    manipulator_at: str = "Park"
+    manipulator_moved_at_s: float = -1e9
+    beam_trip_after_s: float | None = None
+    trip_state: str = "Error"
+    on_call: Callable[[Call], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(self)
+        self.devices: dict[int, int] = {1: 1, 2: 2, 3: 3, 4: 3}
+        self.columns = {"electron_beam": ColumnState(), "ion_beam": ColumnState()}
+        self.open_valves: set[str] = set()
+        self.inserted_needles: set[str] = set()
+        self.patterning: Any = None
+        self.counts: Counter[str] = Counter()
+        self._release = threading.Event()
+        self._busy = threading.Lock()
+        self._log = threading.Lock()
+
+    def spend(self, duration_s: float) -> None:
+        """Let time pass, for milling too when it runs."""
+        if self.patterning is not None and self.patterning.is_beam_time:
+            self.patterning.pass_time(duration_s)
+        else:
+            self.simulator.clock.sleep(duration_s)
+
+    def release(self) -> None:
+        """End the calls that hang."""
+        self._release.set()
+
+    @contextmanager
+    def call(self, client: Any, name: str, *arguments: Any) -> Iterator[str]:
+        """Log one call, let its fault happen, turn the simulator's refusals into the server's.
+
+        Gives the kind of a fault that the call itself must act on ("ignore", "short"), or an empty text.
+        """
+        if client.server_host is None:
+            raise ApplicationServerException("The client is not connected to the server.")
+        if not self._busy.acquire(blocking=False):
+            self.overlapping_calls.append(name)
+            self._busy.acquire()
+        try:
+            yield self._meet_fault(client, self._record(name, arguments))
+        except FibsemError as error:
+            raise ApplicationServerException(str(error)) from error
+        finally:
+            self._busy.release()
+
+    def _record(self, name: str, arguments: tuple[Any, ...]) -> Call:
+        call = Call(number=len(self.calls) + 1, name=name, arguments=arguments, view=self.active_view)
+        self.calls.append(call)
+        self.counts[name] += 1
+        if self.on_call is not None:
+            self.on_call(call)
+        return call
+
+    def _meet_fault(self, client: Any, call: Call) -> str:
+        for fault in self.faults:
+            is_named = fault.name == call.name and fault.occurrence == self.counts[call.name]
+            if not (is_named or fault.number == call.number):
+                continue
+            if fault.kind == "exception":
+                raise ApplicationServerException(fault.text)
+            if fault.kind == "drop":
+                client.server_host = None
+                raise ConnectionResetError("The connection was closed by the remote host.")
+            if fault.kind == "hang":
+                self._busy.release()
+                try:
+                    self._release.wait()
+                finally:
+                    self._busy.acquire()
+                raise ApplicationServerException("The call was aborted.")
+            return fault.kind
+        return ""
+
+    def column_of_view(self) -> str:
+        """Return the beam that the active view shows; raise for a camera."""
+        device = self.devices[self.active_view]
+        if device not in (1, 2):
+            raise ApplicationServerException(f"View {self.active_view} has no beam.")
+        return "electron_beam" if device == 1 else "ion_beam"
+
+    def beam(self, name: str) -> Any:
+        """Return the simulated column."""
+        return self.simulator.electron_beam if name == "electron_beam" else self.simulator.ion_beam
+
+    def refuse_while_milling(self, what: str) -> None:
+        """Raise while a pattern runs."""
+        if self.patterning is not None and self.patterning.state_now() == "Running":
+            raise ApplicationServerException(f"{what} is not possible while patterning is running.")
+
+    def switch_off(self, name: str) -> None:
+        """Let a beam go off by itself."""
+        self.beam(name).machine.beam_state(self.beam(name).beam_type).is_on = False
+
+
+def as_point(point: ImagePoint) -> tuple[float, float]:
+    """Return the two numbers."""
+    return (point.x_m, point.y_m)
+
+
+INSTRUMENTS: dict[str, Instrument] = {}
+"""Virtual instruments by host; tests put them here."""

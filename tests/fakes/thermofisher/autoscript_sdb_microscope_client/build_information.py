@@ -1,0 +1,3 @@
+"""Version of the package."""
+
+INFO_VERSIONSHORT = "4.9"
