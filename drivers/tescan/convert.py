@@ -1,0 +1,114 @@
+"""Values of the Automation SDK to ours and back; the only place that knows its units (vendor-tescan.md A3).
+
+SDK calls: mm, degrees, pA, ns, V, %. DrawBeam: m, A, s, m³/A/s, angles in degrees. Image headers: m, degrees, A, s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from drivers.essence.ports import AxisTargets, EngineStatus, Phase
+from fibsem_runtime.core import DetectorSettings, ImagePoint, InstrumentInfo, Pixels, StagePosition
+from fibsem_runtime.core.errors import HardwareError
+
+MANUFACTURER: Final = "TESCAN"
+
+_PHASES: Final = {
+    "ProjectNotLoaded": Phase.EMPTY,
+    "ProjectLoadedExpositionIdle": Phase.LOADED,
+    "ProjectLoadedExpositionInProgress": Phase.RUNNING,
+    "ProjectLoadedExpositionPaused": Phase.PAUSED,
+}
+
+
+def to_mm(length_m: float) -> float:
+    """Return millimetres."""
+    return length_m * 1e3
+
+
+def from_mm(length_mm: float) -> float:
+    """Return metres."""
+    # Dividing rounds once, so that 7 mm is the float that people write as 7e-3.
+    return float(length_mm) / 1e3
+
+
+def to_pa(current_a: float) -> float:
+    """Return picoampere."""
+    return current_a * 1e12
+
+
+def from_pa(current_pa: float) -> float:
+    """Return ampere."""
+    return float(current_pa) / 1e12
+
+
+def to_position(axes: Sequence[float]) -> StagePosition:
+    """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees); a sixth axis (tilt y) is left out."""
+    x, y, z, rotation, tilt = (float(value) for value in axes[:5])
+    return StagePosition(
+        x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
+    )
+
+
+def from_targets(targets: AxisTargets) -> list[float | None]:
+    """Return x, y, z (mm), rotation, tilt (degrees) for ``MoveTo``; None keeps an axis."""
+    lengths = [None if value is None else to_mm(value) for value in (targets.x_m, targets.y_m, targets.z_m)]
+    return lengths + [None if value is None else math.degrees(value) for value in (targets.r_rad, targets.t_rad)]
+
+
+def to_shift(shift_mm: Sequence[float]) -> ImagePoint:
+    """Return a beam shift along the column from mm."""
+    return ImagePoint(from_mm(shift_mm[0]), from_mm(shift_mm[1]))
+
+
+def to_detector(name: str, gain_black_percent: Sequence[float]) -> DetectorSettings:
+    """Return a detector; gain is contrast, black is brightness (vendor-tescan.md A4), both in percent."""
+    gain_percent, black_percent = gain_black_percent
+    return DetectorSettings(
+        name=name, mode="", brightness_fraction=float(black_percent) / 100, contrast_fraction=float(gain_percent) / 100
+    )
+
+
+def to_pixels(document: Any, *, bit_depth: int, section: str) -> Pixels:
+    """Return the pixels of a ``Document``; raise `HardwareError` for none, another column or another depth.
+
+    ``section`` is SEM or FIB: the header names the column that the frame really came from.
+    """
+    if document is None:
+        raise HardwareError("TESCAN returned no image; take it again")
+    if section not in document.Header:
+        raise HardwareError(
+            f"asked for a {section} frame, TESCAN returned one with the sections {', '.join(document.Header)}; it is "
+            "thrown away"
+        )
+    data = np.array(document.Image)
+    wanted = np.uint8 if bit_depth == 8 else np.uint16
+    if data.dtype != wanted or data.ndim != 2:
+        raise HardwareError(f"asked for a frame of {bit_depth} bit, TESCAN returned {data.ndim}-D {data.dtype}")
+    return np.ascontiguousarray(data)
+
+
+def to_info(document: Any) -> InstrumentInfo:
+    """Return the instrument from an image header, the only place that names it (vendor-tescan.md A2)."""
+    if document is None:
+        raise HardwareError("TESCAN returned no image, so that the instrument is unknown; is a beam on?")
+    main = document.Header["MAIN"]
+    return InstrumentInfo(
+        manufacturer=MANUFACTURER,
+        model=main.get("DeviceModel") or main.get("Device") or "unknown model",
+        serial_number=main.get("SerialNumber", ""),
+        software_version=main.get("SoftwareVersion", ""),
+    )
+
+
+def to_engine_status(answer: Any) -> EngineStatus:
+    """Return DrawBeam's state from ``GetStatus()``; raise `HardwareError` for a state that means nothing to us."""
+    status, total_s, elapsed_s = answer
+    phase = _PHASES.get(status.name)
+    if phase is None:
+        raise HardwareError(f"DrawBeam says its state is {status.name}; look at DrawBeam on the instrument")
+    return EngineStatus(phase=phase, total_s=float(total_s), elapsed_s=float(elapsed_s))
