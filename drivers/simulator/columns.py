@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from drivers.simulator.kernels import with_memory
 from drivers.simulator.sample import Material, Sample
 
 STEP_M: Final = 0.15e-6
@@ -57,7 +57,7 @@ def lay_out_terrain(sample: Sample) -> Terrain:
     )
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def column_at(terrain: Any, x: float, y: float) -> Any:
     """Return (top, lower surface of the coating, bottom, material) of the column at (x, y)."""
     rows, columns = terrain.top_m.shape
@@ -73,19 +73,19 @@ def column_at(terrain: Any, x: float, y: float) -> Any:
     return top, top - coating, bottom, terrain.material[j + (1 if fy > 0.5 else 0), i + (1 if fx > 0.5 else 0)]
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def is_below(terrain: Any, column: Any, z: float) -> Any:
     """Tell whether a descending ray has nothing before it any more: it is under its column, or under everything."""
     return z <= terrain.low_m or (z < column[2] and column[0] > column[2])
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def depths(column: Any, z: float) -> Any:
     """Return how far ``z`` lies below the column's top, its coating and the film's top, and above its bottom."""
     return column[0] - z, column[1] - z, -z, z - column[2]
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def layer_at(t: float, start: Any, end: Any, first: Any, second: Any) -> int:
     """Return the material at the fraction ``t`` of a step between two columns, whose `depths` are given."""
     if start[0] + t * (end[0] - start[0]) <= 0.0 or start[3] + t * (end[3] - start[3]) <= 0.0:
@@ -98,7 +98,7 @@ def layer_at(t: float, start: Any, end: Any, first: Any, second: Any) -> int:
     return ICE if material == BAR or material == FILM else material
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def piece_at(t: float, start: Any, end: Any, first: Any, second: Any) -> Any:
     """Return (fraction, material): up to where on a step, from the fraction ``t`` on, the material stays the same."""
     until = 1.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from drivers.simulator.beams import INSTRUMENT, SimulatedBeam
+from drivers.simulator.faults import FaultInjector, switch_on_beams
 from drivers.simulator.machine import Machine
 from drivers.simulator.milling_engine import MillingEngine
 from drivers.simulator.settings import SimulatorSettings
@@ -17,6 +18,7 @@ from fibsem_runtime.core import BeamType
 from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import ConfigError, HardwareError
 from fibsem_runtime.hal.attempts import attempt_all
+from fibsem_runtime.hal.devices import Beam, Milling
 from fibsem_runtime.hal.microscope import Microscope
 
 _NEEDED_PACKAGES = ("cv2", "numba")
@@ -27,8 +29,8 @@ class SimulatorDriver:
     """The instrument as a whole; there is nothing to retract."""
 
     machine: Machine
-    engine: MillingEngine
-    beams: tuple[SimulatedBeam, SimulatedBeam]
+    engine: Milling
+    beams: tuple[Beam, Beam]
 
     def safe_state(self) -> None:
         """Stop milling and blank both beams; the stage stays. Safe to call twice and on a closed simulator.
@@ -67,7 +69,8 @@ class SimulatorPlugin:
     def open(self, settings: SimulatorSettings, *, seed: int, state_directory: Path | None) -> Microscope:
         """Switch the simulated instrument on, or go on with the one in ``state_directory``.
 
-        Milling that a dead client had ordered is finished first, as an instrument would, and its drawing cleared.
+        Milling that a dead client had ordered is finished first, as an instrument would, and its drawing cleared;
+        beams that have tripped are on again. Devices fail where the fault plan of the settings says so.
         Raises `ExperimentError` when the folder belongs to another seed or other settings.
         """
         if seed < 0:
@@ -76,19 +79,24 @@ class SimulatorPlugin:
         engine = MillingEngine(machine)
         engine.finish_order()
         engine.stop()
+        switch_on_beams(machine)
         machine.save()
-        electron = SimulatedBeam(machine=machine, beam_type=BeamType.ELECTRON)
-        ion = SimulatedBeam(machine=machine, beam_type=BeamType.ION)
+        faults = FaultInjector(machine)
+        milling = faults.wrap(engine, "milling")
+        electron, ion = (
+            faults.wrap(SimulatedBeam(machine=machine, beam_type=beam_type), name)
+            for beam_type, name in ((BeamType.ELECTRON, "electron_beam"), (BeamType.ION, "ion_beam"))
+        )
         self._machines[machine.clock] = machine
         return Microscope(
             info=INSTRUMENT,
             chain=machine.chain,
             clock=machine.clock,
-            driver=SimulatorDriver(machine=machine, engine=engine, beams=(electron, ion)),
-            stage=SimulatedStage(machine=machine),
+            driver=SimulatorDriver(machine=machine, engine=milling, beams=(electron, ion)),
+            stage=faults.wrap(SimulatedStage(machine=machine), "stage"),
             electron_beam=electron,
             ion_beam=ion,
-            milling=engine,
+            milling=milling,
         )
 
     def truth(self, microscope: Microscope) -> SimulatorTruth | None:

@@ -23,16 +23,16 @@ def primary_count(settings: ImageSettings, beam_current_a: float) -> float:
 
 
 def add_shot_noise(
-    signal: NDArray[np.float32], *, quantum_count: float, amplifier_noise: float, rng: np.random.Generator
+    signal: NDArray[np.float32], *, quantum_count: float, amplifier_noise_ratio: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return ``signal`` with the noise of ``quantum_count`` detected quanta a pixel at signal 1.
 
     Drawn as the square of a normal variate, which has the mean, the variance and the skew of a Poisson number to a few
-    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise`` is that of
+    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise_ratio`` is that of
     the detector without signal, one sigma in units of signal 1.
     """
     count = np.float32(quantum_count)
-    floor = np.float32((quantum_count * amplifier_noise) ** 2)
+    floor = np.float32((quantum_count * amplifier_noise_ratio) ** 2)
     root = np.sqrt(np.maximum(signal, 0) * count + floor)
     root += 0.5 * rng.standard_normal(signal.shape, dtype=np.float32)
     root *= root

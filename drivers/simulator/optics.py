@@ -143,7 +143,7 @@ def _noisy_signal(
     return add_shot_noise(
         signal,
         quantum_count=detected_fraction * primary_count(settings, conditions.beam_current_a),
-        amplifier_noise=optics.amplifier_noise,
+        amplifier_noise_ratio=optics.amplifier_noise_ratio,
         rng=rng,
     )
 
@@ -203,7 +203,7 @@ def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> Loo
     look[Look.SOFTNESS] = 1 / (beam.grazing_ratio - 1)
     look[Look.SHADOW_DEPTH_M] = optics.shadow_depth_um * UM
     look[Look.SHADOW_FLOOR_FRACTION] = optics.shadow_floor_fraction
-    look[Look.BACKGROUND] = optics.background
+    look[Look.BACKGROUND] = optics.background_fraction
     look[Look.TEXTURE_FRACTION] = beam.texture_fraction if optics.texture else 0.0
     look[Look.CURTAIN_FRACTION] = optics.curtain_fraction if optics.curtains else 0.0
     look[Look.CURTAIN_WIDTH_M] = optics.curtain_width_um * UM

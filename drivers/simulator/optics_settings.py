@@ -72,7 +72,7 @@ class OpticsSettings(BaseModel):
         detected_fraction=0.2,
     )
     underside_fraction: float = Field(0.35, ge=0, description="signal of a lower surface; assumed")
-    background: float = Field(0.02, ge=0, description="signal where nothing is hit; assumed")
+    background_fraction: float = Field(0.02, ge=0, description="signal where nothing is hit; assumed")
     shadow_depth_um: float = Field(3.0, gt=0, description="depth at which a trench is dark; assumed")
     shadow_floor_fraction: float = Field(0.10, ge=0, le=1, description="signal left at great depth; assumed")
     texture_wavelengths_um: tuple[float, ...] = (3.0, 0.6, 0.12, 0.024)
@@ -81,7 +81,7 @@ class OpticsSettings(BaseModel):
     curtain_width_um: float = Field(0.4, gt=0, description="width of a streak; assumed")
     ion_range_nm: float = Field(40.0, gt=0, description="range of 30 keV Ga in ice; assumed")
     edge_width_fraction: float = Field(0.35, gt=0, description="width of a bright edge over the range; assumed")
-    amplifier_noise: float = Field(0.01, ge=0, description="noise of the detector at no signal; assumed")
+    amplifier_noise_ratio: float = Field(0.01, ge=0, description="noise of the detector at no signal; assumed")
     electron_convergence_mrad: float = Field(3.0, gt=0, description="half angle; assumed, typical of a cryo SEM")
     ion_convergence_mrad: float = Field(1.0, gt=0, description="half angle; assumed")
     stigmation_um: float = Field(20.0, gt=0, description="focus difference of a stigmation of 1; assumed")

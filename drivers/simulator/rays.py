@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drivers.simulator.columns import (
@@ -19,6 +18,7 @@ from drivers.simulator.columns import (
     is_below,
     piece_at,
 )
+from drivers.simulator.kernels import with_memory
 from drivers.simulator.sample import Cut
 
 PARALLEL_LIMIT: Final = 1e-9
@@ -77,7 +77,7 @@ def _covers(cut: Cut, points: NDArray[np.float64]) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def front_at(cuts: Any, k: int, fu: float, fv: float) -> float:
     """Return the front of cut ``k`` at (fu, fv), counted in its samples; -inf where it has removed nothing."""
     columns, rows = cuts.size[k, 0], cuts.size[k, 1]
@@ -104,7 +104,7 @@ def front_at(cuts: Any, k: int, fu: float, fv: float) -> float:
     return float(low + fv * (high - low))
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def removed_until(cuts: Any, x: float, y: float, z: float) -> float:
     """Return up to which distance along the ray from (x, y, z) the cuts of its direction have removed everything."""
     furthest = _NO_FRONT
@@ -120,7 +120,7 @@ def removed_until(cuts: Any, x: float, y: float, z: float) -> float:
     return furthest
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def is_removed(cuts: Any, x: float, y: float, z: float) -> bool:
     """Tell whether a cut of another direction than the ray's has removed the point."""
     f = cuts.frame
@@ -134,7 +134,7 @@ def is_removed(cuts: Any, x: float, y: float, z: float) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def rate_at(layer: int, start: Any, end: Any, rates: Any) -> Any:
     """Return the removal rate of a layer on a step with the given `depths`: it rises with 1 / cos(incidence)."""
     # Incidence on the coating follows the sample's surface, on film and bars the film's plane.
@@ -142,7 +142,7 @@ def rate_at(layer: int, start: Any, end: Any, rates: Any) -> Any:
     return rates[0, layer] * min(rates[1, layer], STEP_M / max(min(sunk, STEP_M), 1e-15))
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def eat(
     terrain: Any,
     cuts: Any,
@@ -191,7 +191,7 @@ def eat(
     return reached, charge, touched
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def advance(
     front: float,
     charge: float,
@@ -228,7 +228,7 @@ def advance(
     return s
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def deepen(
     front_m: Any, grid: Any, charge_u: Any, charge_v: Any, terrain: Any, cuts: Any, rates: Any, least_m: float
 ) -> None:

@@ -1,4 +1,4 @@
-"""The simulator's section of ``config.yaml``: instrument, timing, disturbances, scene and optics.
+"""The simulator's section of ``config.yaml``: instrument, timing, disturbances, scene, optics and faults.
 
 Units are those that people speak; the properties convert them once. Sources are files and sections of the reference.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drivers.simulator.disturbance_settings import DisturbanceSettings
+from drivers.simulator.fault_settings import AnyFault
 from drivers.simulator.ion_probe import ProbeSettings
 from drivers.simulator.materials import RemovalSettings
 from drivers.simulator.optics_settings import OpticsSettings
@@ -210,4 +211,5 @@ class SimulatorSettings(Section):
     removal: RemovalSettings = RemovalSettings()
     scene: SceneSettings = SceneSettings()
     optics: OpticsSettings = OpticsSettings()
+    faults: tuple[AnyFault, ...] = ()
     starts_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drivers.simulator.bands import in_bands
-from drivers.simulator.kernels import kernel
+from drivers.simulator.kernels import kernel, with_memory
 from drivers.simulator.sample import Cut, Sample
 
 FINE_SHIFT: Final = 2
@@ -150,7 +149,7 @@ def pack_cuts(cuts: list[Cut]) -> PackedCuts:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@with_memory
 def lowest_fronts(front_m: Any, block: int) -> Any:
     """Return the lowest front of every ``block x block`` cells, border samples included."""
     rows, columns = (front_m.shape[0] - 2) // block + 1, (front_m.shape[1] - 2) // block + 1

@@ -78,6 +78,16 @@ class CutFile(State):
     cut_count: int
 
 
+class FaultState(State):
+    """What the fault plan has counted and done; ``struck`` are places in the plan."""
+
+    call_counts: dict[str, int] = Field(default_factory=dict)
+    milling_counts: dict[str, int] = Field(default_factory=dict)
+    struck: list[int] = Field(default_factory=list)
+    lost_until_s: float = 0.0
+    reply_timeout_s: float = 0.0
+
+
 class MachineState(State):
     """The whole instrument at one moment of its clock."""
 
@@ -90,6 +100,7 @@ class MachineState(State):
     write_count: int = 0
     drawing: DrawingState | None = None
     cut_files: list[CutFile] = Field(default_factory=list)
+    faults: FaultState = Field(default_factory=FaultState)
 
 
 class FrameRecord(State):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drivers.simulator.columns import FILM, STEP_M, VACUUM, column_at, depths, is_below, piece_at
+from drivers.simulator.kernels import with_memory
 from drivers.simulator.rays import is_removed, removed_until
 
 Raster: TypeAlias = NDArray[np.bool_]
@@ -32,14 +32,14 @@ NEIGHBOURS: Final = np.array(
 """The 18 cells of a raster that share a face or an edge with one cell."""
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def mark(occupied: Any, start: float, cell: float, begin: float, end: float) -> None:
     """Mark the cells, ``cell`` long from ``start`` on, that the stretch from ``begin`` to ``end`` touches."""
     for k in range(max(0, int((begin - start) / cell)), min(occupied.shape[0], int((end - start) / cell) + 1)):
         occupied[k] = True
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def survey_ray(
     found: Any, p: Any, d: Any, until: float, terrain: Any, cuts: Any, start: float, cell: float, occupied: Any
 ) -> None:
@@ -70,7 +70,7 @@ def survey_ray(
         x, y, z, column = x1, y1, z1, following
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def survey_rays(
     points: Any, direction: Any, until: Any, terrain: Any, cuts: Any, start: float, cell: float, occupied: Any
 ) -> Any:
@@ -85,7 +85,7 @@ def survey_rays(
     return found
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def standing(points: Any, terrain: Any, cuts: Any) -> Any:
     """Tell for each of (n, 3) ``points`` whether there is still material."""
     found = np.empty(points.shape[0], np.bool_)
@@ -97,7 +97,7 @@ def standing(points: Any, terrain: Any, cuts: Any) -> Any:
     return found
 
 
-@njit(cache=True, nogil=True)
+@with_memory
 def spread(occupied: Any, seeds: Any, neighbours: Any) -> Any:
     """Return which occupied cells of a (i, j, k) raster hang together with one of (n, 3) occupied ``seeds``."""
     reached = np.zeros_like(occupied)

@@ -40,7 +40,7 @@ EXCEPTIONS: dict[str, str] = {
 }
 """Names that carry no unit, with the reason."""
 
-KERNELS = frozenset({"njit", "kernel", "vectorize"})
+KERNELS = frozenset({"kernel", "with_memory"})
 """Decorators of compiled inner loops: mathematics on bare numbers, in the units that their docstring states."""
 
 
@@ -112,7 +112,7 @@ def carries_its_unit(name: str) -> bool:
         ("def f(width: float, *, dwell_s: float = 1.0) -> float: ...", ["width", "dwell_s"]),
         ("class A:\n    speed: float | None = None\n    name: str", ["speed"]),
         ("limits: tuple[float, float] = (0, 1)\nfacts: dict[str, float] = {}", ["limits"]),
-        ("@njit(cache=True)\ndef f(x: float) -> None: ...", []),
+        ("@kernel\ndef f(x: float) -> None: ...", []),
         ("rows: list[tuple[float, ...]] = []\nrecord: tuple[str, float] = ('x', 1.0)", ["rows"]),
         ("kind: Literal['float'] = 'float'", []),
     ],

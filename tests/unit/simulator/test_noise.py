@@ -21,20 +21,20 @@ def test_the_published_doses_a_pixel_come_out(
 @pytest.mark.parametrize("quanta", [2.0, 6.0, 30.0, 300.0])
 def test_shot_noise_has_the_mean_and_variance_of_counted_quanta(quanta: float) -> None:
     signal = np.full((300, 300), 1.0, np.float32)
-    noisy = add_shot_noise(signal, quantum_count=quanta, amplifier_noise=0, rng=np.random.default_rng(4))
+    noisy = add_shot_noise(signal, quantum_count=quanta, amplifier_noise_ratio=0, rng=np.random.default_rng(4))
     assert float(noisy.mean()) == pytest.approx(1.0, rel=0.01)
     assert float(noisy.var()) == pytest.approx(1 / quanta, rel=0.1)
 
 
 def test_a_dark_pixel_is_less_noisy_than_a_bright_one() -> None:
     signal = np.repeat(np.array([[0.1, 1.0]], np.float32), 4000, axis=0)
-    noisy = add_shot_noise(signal, quantum_count=50, amplifier_noise=0, rng=np.random.default_rng(0))
+    noisy = add_shot_noise(signal, quantum_count=50, amplifier_noise_ratio=0, rng=np.random.default_rng(0))
     assert noisy[:, 0].std() < 0.5 * noisy[:, 1].std()
 
 
 def test_amplifier_noise_is_there_without_signal() -> None:
     dark = np.zeros((200, 200), np.float32)
-    noisy = add_shot_noise(dark, quantum_count=1000, amplifier_noise=0.05, rng=np.random.default_rng(0))
+    noisy = add_shot_noise(dark, quantum_count=1000, amplifier_noise_ratio=0.05, rng=np.random.default_rng(0))
     assert float(noisy.std()) == pytest.approx(0.05, rel=0.05)
 
 
