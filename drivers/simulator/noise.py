@@ -28,8 +28,8 @@ def add_shot_noise(
     """Return ``signal`` with the noise of ``quantum_count`` detected quanta a pixel at signal 1.
 
     Drawn as the square of a normal variate, which has the mean, the variance and the skew of a Poisson number to a few
-    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise_ratio`` is that of
-    the detector without signal, one sigma in units of signal 1.
+    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise_ratio`` is the
+    noise of the detector without signal, one sigma in units of signal 1.
     """
     count = np.float32(quantum_count)
     floor = np.float32((quantum_count * amplifier_noise_ratio) ** 2)
