@@ -6,7 +6,7 @@ The faults are those that physics.md section 10 and vendor-fakes.md ask a simula
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -74,19 +74,13 @@ Trigger: TypeAlias = Annotated[AtCall | AtMilling | AtTime, Field(discriminator=
 class Fault(Part):
     """What all faults have: when they strike, once."""
 
+    possible_calls: ClassVar[frozenset[str]] = CALLS
     when: Trigger
-
-    def can_strike(self, call: str) -> bool:
-        """Tell whether the fault can happen in a call."""
-        return call in self._possible_calls()
-
-    def _possible_calls(self) -> frozenset[str]:
-        return CALLS
 
     @field_validator("when")
     @classmethod
     def _refuse_impossible(cls, when: Trigger) -> Trigger:
-        possible = cls.model_construct()._possible_calls()
+        possible = cls.possible_calls
         named = RUN if isinstance(when, AtMilling) else when.name if isinstance(when, AtCall) else ANY_CALL
         if named not in {ANY_CALL, *possible}:
             raise ValueError(f"this fault cannot strike in {named}, only in {', '.join(sorted(possible))}")
@@ -136,29 +130,23 @@ class Hang(LostAnswer):
 class RefusedMove(Fault):
     """The stage stays where it is and says nothing."""
 
+    possible_calls: ClassVar[frozenset[str]] = frozenset({MOVE})
     kind: Literal["refused_move"]
-
-    def _possible_calls(self) -> frozenset[str]:
-        return frozenset({MOVE})
 
 
 class ShortMove(Fault):
     """The stage stops after a fraction of its way on every axis and says nothing (vendor-fakes.md K7)."""
 
+    possible_calls: ClassVar[frozenset[str]] = frozenset({MOVE})
     kind: Literal["short_move"]
     travelled_fraction: float = Field(default=0.5, ge=0, lt=1)
-
-    def _possible_calls(self) -> frozenset[str]:
-        return frozenset({MOVE})
 
 
 class RefusedSetting(Fault):
     """A beam keeps its setting and reads it back."""
 
+    possible_calls: ClassVar[frozenset[str]] = SETTING_CALLS
     kind: Literal["refused_setting"]
-
-    def _possible_calls(self) -> frozenset[str]:
-        return SETTING_CALLS
 
 
 AnyFault: TypeAlias = Annotated[

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, cast
 
 from drivers.simulator.fault_settings import (
     ANY_CALL,
-    MOVE,
     RUN,
     AnyFault,
     AtCall,
@@ -22,7 +21,6 @@ from drivers.simulator.fault_settings import (
     RefusedMove,
     RefusedSetting,
     SdkException,
-    ShortMove,
 )
 from drivers.simulator.machine import Machine
 from fibsem_runtime.core import BeamType, StagePosition
@@ -102,7 +100,7 @@ class FaultInjector:
         """Return the first fault of the plan that is due, and note that it has struck."""
         state = self._machine.state.faults
         for number, fault in enumerate(self._machine.settings.faults):
-            if number not in state.struck and fault.can_strike(call.name) and self._is_due(fault, call):
+            if number not in state.struck and call.name in fault.possible_calls and self._is_due(fault, call):
                 state.struck.append(number)
                 return fault
         return None
@@ -216,6 +214,6 @@ def _stop_on_the_way(call: Call, travelled_fraction: float) -> Any:
     """Move a fraction of the way on every axis; a stage that does not start at all is not asked to move."""
     if travelled_fraction == 0:
         return call.device.position()
-    here, target = call.device.position(), call.arguments.arguments["target"]
-    reached = (start + travelled_fraction * (end - start) for start, end in zip(astuple(here), astuple(target)))
-    return call.make(target=StagePosition(*reached))
+    here, target = asdict(call.device.position()), asdict(call.arguments.arguments["target"])
+    reached = {axis: start + travelled_fraction * (target[axis] - start) for axis, start in here.items()}
+    return call.make(target=StagePosition(**reached))
