@@ -137,7 +137,7 @@ def test_auto_contrast_uses_the_range_without_clipping_the_picture(milled: Sampl
 def test_integrating_four_lines_halves_the_noise(milled: Sample) -> None:
     view = electron_view(centre=TOP_OF_CELL)
     clean = render(milled, view, replace(SMALL, bit_depth=16), ELECTRON, QUIET, np.random.default_rng(0)).astype(float)
-    optics = OpticsSettings(amplifier_noise=0)
+    optics = OpticsSettings(amplifier_noise_ratio=0)
     spread = []
     for settings in (SMALL, replace(SMALL, line_integration_count=4), replace(SMALL, frame_integration_count=4)):
         noisy = render(milled, view, replace(settings, bit_depth=16), ELECTRON, optics, np.random.default_rng(3))
