@@ -37,6 +37,7 @@ REHEARSALS: dict[str, Rehearsal] = {
     "simulator": lambda: nullcontext({}),
     "thermofisher": lambda: _rehearsal("thermofisher_fake"),
     "tescan": lambda: _rehearsal("tescan_bench"),
+    "sharksem": lambda: _rehearsal("sharksem_bench"),
 }
 """Drivers that need no hardware, and how each is made ready; the context gives its settings."""
 

@@ -1,0 +1,107 @@
+"""SharkSEM's units to ours and back: mm, degrees, pA, ns, percent (vendor-tescan.md B4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from drivers.essence.ports import AxisTargets, Phase
+from fibsem_runtime.core import DetectorSettings, ImagePoint, StagePosition
+from fibsem_runtime.core.errors import HardwareError, MillingError
+from fibsem_runtime.hal.devices import AxisLimits, StageLimits
+
+MANUFACTURER: Final = "TESCAN"
+
+_PHASES: Final = {0: Phase.EMPTY, 1: Phase.LOADED, 2: Phase.RUNNING, 3: Phase.PAUSED}
+
+_DRAWBEAM_ERRORS: Final[Mapping[int, str]] = {
+    -1: "invalid request",
+    -2: "the gas injection is not ready",
+    -3: "out of memory",
+    -4: "the object is not visible",
+    -5: "no licence",
+    -6: "no emission",
+    -7: "the view field does not fit",
+    -100: "unknown error",
+}
+"""Error codes of DrawBeam (B5)."""
+
+
+def to_mm(length_m: float) -> float:
+    """Return millimetres."""
+    return length_m * 1e3
+
+
+def from_mm(length_mm: float) -> float:
+    """Return metres."""
+    # Dividing rounds once, so that 7 mm is the float that people write as 7e-3.
+    return length_mm / 1e3
+
+
+def to_pa(current_a: float) -> float:
+    """Return picoampere."""
+    return current_a * 1e12
+
+
+def from_pa(current_pa: float) -> float:
+    """Return ampere."""
+    return current_pa / 1e12
+
+
+def to_position(axes: Sequence[float]) -> StagePosition:
+    """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees)."""
+    x, y, z, rotation, tilt = axes
+    return StagePosition(
+        x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
+    )
+
+
+def to_axes(targets: AxisTargets, here: StagePosition) -> list[float]:
+    """Return the leading axes up to the last that changes; older servers take no gaps, so that kept ones repeat."""
+    lengths = [(targets.x_m, here.x_m), (targets.y_m, here.y_m), (targets.z_m, here.z_m)]
+    angles = [(targets.r_rad, here.r_rad), (targets.t_rad, here.t_rad)]
+    last = max(index for index, (target, _) in enumerate([*lengths, *angles]) if target is not None)
+    axes = [to_mm(kept if target is None else target) for target, kept in lengths]
+    axes += [math.degrees(kept if target is None else target) for target, kept in angles]
+    return axes[: last + 1]
+
+
+def to_limits(values: Sequence[float]) -> StageLimits:
+    """Return limits from min, max pairs in the order of the axes (mm, degrees).
+
+    Raises `HardwareError` for an axis without a range, which is what an axis without a motor reports.
+    """
+    pairs = [(values[2 * index], values[2 * index + 1]) for index in range(5)]
+    for name, (low, high) in zip("xyzrt", pairs, strict=True):
+        if not low < high:
+            raise HardwareError(f"stage axis {name} reports limits of {low:g} to {high:g}; it has no motor")
+    lengths = [AxisLimits(low=from_mm(low), high=from_mm(high)) for low, high in pairs[:3]]
+    angles = [AxisLimits(low=math.radians(low), high=math.radians(high)) for low, high in pairs[3:]]
+    return StageLimits(x_m=lengths[0], y_m=lengths[1], z_m=lengths[2], r_rad=angles[0], t_rad=angles[1])
+
+
+def to_shift(x_mm: float, y_mm: float) -> ImagePoint:
+    """Return a beam shift along the column."""
+    return ImagePoint(from_mm(x_mm), from_mm(y_mm))
+
+
+def to_detector(name: str, gain_percent: float, black_percent: float) -> DetectorSettings:
+    """Return a detector; gain is contrast, black is brightness."""
+    return DetectorSettings(
+        name=name, mode="", brightness_fraction=black_percent / 100, contrast_fraction=gain_percent / 100
+    )
+
+
+def to_phase(status: int) -> Phase:
+    """Return DrawBeam's state; raise `HardwareError` for a number that means nothing to us."""
+    phase = _PHASES.get(status)
+    if phase is None:
+        raise HardwareError(f"DrawBeam says its state is {status}; look at DrawBeam on the instrument")
+    return phase
+
+
+def check_drawbeam(function: str, code: int) -> None:
+    """Raise `MillingError` with the meaning of a negative code."""
+    if code < 0:
+        raise MillingError(f"{function}: DrawBeam refuses with {code} ({_DRAWBEAM_ERRORS.get(code, 'not documented')})")
