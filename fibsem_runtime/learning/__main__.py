@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 HELD_OUT_FRACTION = 0.15
 SPLIT_SEED = 4
-SIMULATED_FRACTION = 0.4
+SIMULATED_FRACTION = 0.3
 SAVE_EVERY = 100
 
 Data = Annotated[list[Path], typer.Option("--data", help="Folder with NAME.tif and labels/NAME.tif; repeatable.")]
@@ -56,6 +56,7 @@ def train_command(
     steps: int = Recipe().step_count,
     rate: float = Recipe().peak_rate_ratio,
     seed: int = Recipe().seed,
+    settling: int = Recipe().settling_count,
     threads: int = 2,
 ) -> None:
     """Train on images and simulated frames, leaving whole series out, and write the weights."""
@@ -63,7 +64,7 @@ def train_command(
     sources = [Source([to_view(s) for s in split(data)[0]], 1 - SIMULATED_FRACTION if frames else 1.0)]
     if frames:
         sources.append(Source([to_view(s) for s in split(frames)[0]], SIMULATED_FRACTION))
-    recipe = Recipe(step_count=steps, peak_rate_ratio=rate, seed=seed)
+    recipe = Recipe(step_count=steps, peak_rate_ratio=rate, seed=seed, settling_count=settling)
     start = torch.load(initial, map_location="cpu", weights_only=True) if initial else None
     with Bar() as bar:
         task = bar.add_task("training", total=steps)

@@ -20,7 +20,7 @@ MANIPULATOR: Final = 2
 
 _MAX_ROTATION_RAD: Final = math.radians(10)
 _SQUEEZE: Final = 0.3
-_PASTE_CHANCE: Final = 0.25
+_PASTE_CHANCE: Final = 0.2
 _OCCLUSION_CHANCE: Final = 0.12
 _DATA_BAR_CHANCE: Final = 0.08
 

@@ -37,8 +37,8 @@ class BatchShape:
 
 
 BATCH_SHAPES: Final = (
-    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.8, zoom_limits=(0.45, 1.4)),
-    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.2, zoom_limits=(0.6, 1.6)),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.65, zoom_limits=(0.45, 1.4)),
+    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.35, zoom_limits=(0.6, 1.6)),
 )
 """Small views are whole frames at half scale or quarters of a frame: four images for the cost of one."""
 

@@ -6,7 +6,7 @@ Strengths are assumed. Order: contrast between objects, shading, tone curve, blu
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,8 +16,13 @@ Gray: TypeAlias = NDArray[np.uint8]
 _Field: TypeAlias = NDArray[np.float32]
 
 
+_UNTOUCHED_CHANCE: Final = 0.35
+
+
 def degrade(gray: Gray, labels: Gray, rng: np.random.Generator) -> Gray:
     """Return another rendering of the same scene; ``labels`` says which pixels belong together."""
+    if rng.random() < _UNTOUCHED_CHANCE:
+        return gray
     values: _Field = gray.astype(np.float32) / np.float32(255)
     values = _change_object_contrast(values, labels, rng)
     values = _shade(values, rng)

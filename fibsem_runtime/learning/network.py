@@ -54,6 +54,13 @@ def _normalise(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=_BN_EPSILON, momentum=_BN_MOMENTUM)
 
 
+def freeze_normalisation(module: nn.Module) -> None:
+    """Let every batch normalisation use its stored statistics and leave them as they are."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()
+
+
 class _InvertedBottleneck(nn.Module):
     """Expand, convolve per channel, project; names follow the pretrained state dict."""
 
@@ -108,9 +115,7 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> Encoder:
         """Keep the normalisation statistics of ImageNet: batches are too small to measure better ones."""
         super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        freeze_normalisation(self)
         return self
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fibsem_runtime.learning.batches import BATCH_SHAPES, BatchMaker, BatchShape, Source
 from fibsem_runtime.learning.dataset import CLASSES
 from fibsem_runtime.learning.loss import segmentation_loss
-from fibsem_runtime.learning.network import SegmentationNetwork, load_imagenet_encoder
+from fibsem_runtime.learning.network import SegmentationNetwork, freeze_normalisation, load_imagenet_encoder
 
 _STD_FLOOR: Final = 1.0
 """Gray levels; an empty image stays empty instead of being blown up to noise."""
@@ -26,7 +26,9 @@ class Recipe:
     """How a model is trained; with the data it decides the result.
 
     Rates are those of AdamW at the peak of a linear warm-up and cosine decay; the encoder starts from ImageNet and
-    learns more slowly. Assumed, chosen on the held-out groups of the training images.
+    learns more slowly. The decoder's normalisation follows the batches for ``settling_count`` steps and then stands
+    still: a batch of one frame has other statistics than four crops, and in use there is one frame. Assumed, chosen on
+    the held-out groups of the training images.
     """
 
     seed: int = 1
@@ -36,6 +38,7 @@ class Recipe:
     peak_rate_ratio: float = 2e-3
     weight_decay_ratio: float = 1e-2
     averaging_ratio: float = 0.99
+    settling_count: int = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,8 @@ def train(
     batches = BatchMaker(sources, seed=recipe.seed, shapes=shapes)
     loss_score = math.nan
     for step in range(1, recipe.step_count + 1):
+        if step == recipe.settling_count + 1:
+            freeze_normalisation(network)
         loss = _step(network, batches, optimiser, schedule, device)
         loss_score = loss if math.isnan(loss_score) else 0.98 * loss_score + 0.02 * loss
         _follow(average, network, min(recipe.averaging_ratio, (1 + step) / (10 + step)))
