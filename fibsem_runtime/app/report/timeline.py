@@ -28,7 +28,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All attempts of an experiment; ``ticks_s`` are times after the start, each with its place as a fraction of the span."""
+    """All attempts of an experiment; ``ticks_s`` are times after the start, each with its fraction of the span."""
 
     started_at: datetime | None
     span_s: float

@@ -30,7 +30,7 @@ def make_proposal(confidence: float = 0.9) -> Proposal:
 def test_the_policy_accepts_at_the_gate_and_refuses_below_it() -> None:
     policy = PolicySupervisor(gate_fraction=0.5)
     assert policy.decide(make_proposal(0.5), None).points == {"LamellaCentre": PixelPoint(100.0, 50.0)}
-    with pytest.raises(LowConfidenceError, match="0.49"):
+    with pytest.raises(LowConfidenceError, match=r"0\.49"):
         policy.decide(make_proposal(0.49), None)
 
 
