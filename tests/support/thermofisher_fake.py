@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import simulators
+
 import drivers.thermofisher
 from drivers.simulator import SimulatorSettings
 from drivers.simulator import plugin as simulator_plugin
@@ -122,6 +124,22 @@ def opened(instrument: Any, **changes: Any) -> Iterator[Microscope]:
         yield microscope
     finally:
         microscope.driver.close()
+
+
+@contextmanager
+def small_instrument(**options: Any) -> Iterator[Any]:
+    """Put an instrument with a small scene and no disturbances behind `HOST`."""
+    with virtual_instrument(simulators.settings(), **options) as instrument:
+        yield instrument
+
+
+def assert_instrument_is_safe(instrument: Any) -> None:
+    """Assert what a safe state promises, by what is behind the fake."""
+    assert instrument.patterning.state_now() == "Idle"
+    for name in ("electron_beam", "ion_beam"):
+        assert instrument.beam(name).is_blanked()
+    assert instrument.manipulator_state == "Retracted"
+    assert not instrument.open_valves
 
 
 def names(instrument: Any) -> list[str]:

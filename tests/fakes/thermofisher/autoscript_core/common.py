@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-class ApiException(Exception):  # noqa: N818 - the vendor's name
+class ApiException(Exception):
     """Error of the client."""
 
 
-class ApplicationServerException(Exception):  # noqa: N818 - the vendor's name
+class ApplicationServerException(Exception):
     """Error that the server reports."""

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from autoscript_core.common import ApplicationServerException
 
-from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import FibsemError
 from fibsem_runtime.hal import Microscope
 
@@ -124,6 +123,7 @@ class Instrument:
     beam_trip_after_s: float | None = None
     trip_state: str = "Error"
     on_call: Callable[[Call], None] | None = None
+    on_hang: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         self.clock = Clock(self)
@@ -135,7 +135,6 @@ class Instrument:
         self.counts: Counter[str] = Counter()
         self._release = threading.Event()
         self._busy = threading.Lock()
-        self._log = threading.Lock()
 
     def spend(self, duration_s: float) -> None:
         """Let time pass, for milling too when it runs."""
@@ -185,14 +184,20 @@ class Instrument:
                 client.server_host = None
                 raise ConnectionResetError("The connection was closed by the remote host.")
             if fault.kind == "hang":
-                self._busy.release()
-                try:
-                    self._release.wait()
-                finally:
-                    self._busy.acquire()
+                self._hang()
                 raise ApplicationServerException("The call was aborted.")
             return fault.kind
         return ""
+
+    def _hang(self) -> None:
+        """Do not answer until `release`; other clients are served meanwhile."""
+        self._busy.release()
+        try:
+            if self.on_hang is not None:
+                self.on_hang()
+            self._release.wait()
+        finally:
+            self._busy.acquire()
 
     def column_of_view(self) -> str:
         """Return the beam that the active view shows; raise for a camera."""
@@ -213,11 +218,6 @@ class Instrument:
     def switch_off(self, name: str) -> None:
         """Let a beam go off by itself."""
         self.beam(name).machine.beam_state(self.beam(name).beam_type).is_on = False
-
-
-def as_point(point: ImagePoint) -> tuple[float, float]:
-    """Return the two numbers."""
-    return (point.x_m, point.y_m)
 
 
 INSTRUMENTS: dict[str, Instrument] = {}
