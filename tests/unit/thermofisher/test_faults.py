@@ -147,7 +147,7 @@ def test_a_connection_that_drops_is_lost_until_the_safe_state_makes_it_anew(
     instrument: Any, guarded: Microscope, fault: Order, name: str
 ) -> None:
     fault("drop", name)
-    with pytest.raises(HardwareError, match="connection (was|is) lost"):
+    with pytest.raises(HardwareError, match=r"connection (was|is) lost"):
         use_everything(guarded)
     with pytest.raises(ConnectionLostError, match="connection is lost"):
         guarded.stage.position()
