@@ -33,7 +33,7 @@ def write(path: Path, tree: Any) -> str:
         ({"lamellae": 0}, "lamellae"),
         ({"supervision": {"gate_fraction": 1.5}}, "supervision.gate_fraction"),
         ({"driver": {"settings": {"drfit": {}}}}, "driver.settings.drfit"),
-        ({"driver": {"name": "jeol"}}, "available: simulator"),
+        ({"driver": {"name": "jeol"}}, "no driver named 'jeol' is installed; available: "),
         ({"method": "in-grid"}, "on-grid"),
         ("lamellae: [1,", "not YAML"),
         ("- a list", "mapping"),
