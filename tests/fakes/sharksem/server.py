@@ -78,6 +78,9 @@ class SharkServer:
             _end(session)
         for thread in self._threads:
             thread.join(10)
+        # A connection may have been accepted while the others were being closed.
+        for session in self._sessions:
+            _end(session)
 
     def _start(self, target: Any, *args: Any) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -101,7 +104,7 @@ class SharkServer:
                 sock, address = self._data.accept()
             except OSError:
                 return
-            session = next((each for each in self._sessions if each.data_port == address[1]), None)
+            session = next((each for each in reversed(self._sessions) if each.data_port == address[1]), None)
             if session is None:
                 sock.close()
                 continue

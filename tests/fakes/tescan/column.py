@@ -44,6 +44,8 @@ class Column:
     rotation_is_nan: bool = False
     refuses: set[str] = field(default_factory=set)
     """Settings that are taken without an error and without an effect."""
+    frame_ids: list[str] = field(default_factory=list)
+    """The simulator's names of the frames that were taken, in order."""
 
     @property
     def beam(self):  # type: ignore[no-untyped-def]
@@ -136,10 +138,8 @@ class Column:
             reduced_area=relative,
         )
         image = self.beam.acquire(settings, cancel=CancelToken())
-        self.last_frame_id = image.metadata.frame_id
+        self.frame_ids.append(image.metadata.frame_id)
         return image.data
-
-    last_frame_id: str = ""
 
     def _refuse_while_exposing(self) -> None:
         if self.engine.status()[0] is EngineState.RUNNING:

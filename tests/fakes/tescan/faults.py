@@ -54,6 +54,16 @@ class Faults:
         """Let every call of ``name`` block until `release`."""
         self.by_name[name] = lambda: self.released.wait(60)
 
+    def hang_once(self, name: str) -> None:
+        """Let the next call of ``name`` block until `release`."""
+
+        def hang() -> None:
+            del self.by_name[name]
+            self.released.wait(60)
+            raise OSError("the connection was given up meanwhile")
+
+        self.by_name[name] = hang
+
     def clear(self) -> None:
         """End all faults."""
         self.by_name.clear()
