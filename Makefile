@@ -9,7 +9,7 @@ run: .venv/run.done
 	$(BIN)/fibsem-runtime run
 
 test: .venv/test.done
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/test.done
 	$(BIN)/ruff format --check .
