@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fibsem_runtime.core import Image, ImagePoint, ImageSettings
-from fibsem_runtime.core.errors import MillingError
+from fibsem_runtime.core.errors import BeamError, MillingError
 from fibsem_runtime.events import MillingFinished, MillingStarted
 from fibsem_runtime.experiment import journal
 from fibsem_runtime.hal import MillingProgress, milling_conditions
@@ -72,13 +72,21 @@ def _spend(context: Context, stage: MillingStage, tracking: Tracking | None, *, 
         if finished:
             return
         context.cancel.raise_if_cancelled()
-        if progress.milled_s <= done_s:
-            raise MillingError(
-                f"milling of {stage.name} stands still at {done_s:.1f} of {total_s:.1f} s of beam time; "
-                "look at the instrument's patterning window"
-            )
+        _refuse_stopped(context, stage, progress, done_s)
         done_s, skip_s = progress.milled_s, 0.0
         _track(context, tracking, stage)
+
+
+def _refuse_stopped(context: Context, stage: MillingStage, progress: MillingProgress, done_s: float) -> None:
+    """Raise when milling does not go on: here, because beam time that is announced again would count as spent."""
+    reached = f"{progress.milled_s:.1f} of {progress.total_s:.1f} s of beam time"
+    if not context.microscope.ion_beam.is_on():
+        raise BeamError(
+            f"the ion beam went off while {stage.name} was milled, at {reached}; switch it on at the instrument, then "
+            "resume"
+        )
+    if progress.milled_s <= done_s:
+        raise MillingError(f"milling of {stage.name} stands still at {reached}; look at the patterning window")
 
 
 def _track(context: Context, tracking: Tracking | None, stage: MillingStage) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import signal
 import sqlite3
 import subprocess
 import time
-from collections import defaultdict
 from pathlib import Path
 
-from runs import Finished, command, run
-
-from fibsem_runtime.events import MillingStarted
-from fibsem_runtime.experiment import Experiment
+from runs import Finished, assert_no_beam_time_twice, command, run
 
 
 def kill_when_documents_reach(experiment: Path, count: int, *extra: str) -> bool:
@@ -56,16 +51,3 @@ def test_five_kills_lose_nothing_and_repeat_no_milling(tmp_path: Path, autonomou
     assert lamella["status"] == "completed"
     assert 150 <= lamella["truth"]["thickness_nm"] <= 250
     assert_no_beam_time_twice(experiment)
-
-
-def assert_no_beam_time_twice(path: Path) -> None:
-    """Check that the announced intervals of every milling stage do not overlap."""
-    intervals: dict[tuple[str, str, str], list[MillingStarted]] = defaultdict(list)
-    with Experiment.open(path) as experiment:
-        for document in experiment.documents(kind="milling_started"):
-            assert isinstance(document, MillingStarted)
-            intervals[document.lamella, document.step, document.stage].append(document)
-    assert intervals
-    for started in intervals.values():
-        for earlier, later in itertools.pairwise(started):
-            assert later.from_s >= earlier.until_s - 1e-6
