@@ -292,7 +292,7 @@ def write_scene(folder: Path, number: int, seed: int) -> int:
         settings = ImageSettings(width_px=WIDTH_PX, height_px=HEIGHT_PX, hfw_m=hfw_um * UM)
         classes = class_mask(drawn.sample, view, settings, drawn.targets, drawn.views[BeamType.ION])
         pixels = frame(drawn.sample, view, beam, hfw_um * UM, drawn.optics, rng)
-        name = f"scene{number:04d}-{index}-{'eb' if beam is BeamType.ELECTRON else 'ib'}.tif"
+        name = f"scene{number:04d}_{index}_{'eb' if beam is BeamType.ELECTRON else 'ib'}.tif"
         tifffile.imwrite(folder / name, pixels)
         tifffile.imwrite(folder / "labels" / name, classes, compression="zlib")
         shown += int(classes.any())

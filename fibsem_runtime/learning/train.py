@@ -34,7 +34,7 @@ class Recipe:
     seed: int = 1
     step_count: int = 1600
     warm_up_count: int = 100
-    encoder_rate_ratio: float = 0.3
+    encoder_rate_ratio: float = 0.4
     peak_rate_ratio: float = 2e-3
     weight_decay_ratio: float = 1e-2
     averaging_ratio: float = 0.99
