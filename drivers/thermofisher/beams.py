@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drivers.thermofisher import convert
+from drivers.thermofisher.conditions import CURRENT_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PERCENT, set_field
 from drivers.thermofisher.connection import Client, Connection
 from drivers.thermofisher.settings import ThermoFisherSettings
 from drivers.thermofisher.stage import ThermoFisherStage
@@ -27,24 +28,17 @@ from fibsem_runtime.core import (
     InstrumentInfo,
 )
 from fibsem_runtime.core.clock import Clock
-from fibsem_runtime.core.errors import BeamError, HardwareError, RefusedSettingError
+from fibsem_runtime.core.errors import BeamError, RefusedSettingError
 from fibsem_runtime.core.units import format_angle, format_quantity
 from fibsem_runtime.hal.devices import AxisLimits
 from fibsem_runtime.hal.guards.readback import check_current_exists, check_ratio, check_value
 
 T = TypeVar("T")
 
-CURRENT_TOLERANCE_PERCENT: Final = 5.0
-VOLTAGE_TOLERANCE_PERCENT: Final = 1.0
-"""How near read-backs must be: current as PyTriBeam (vendor-thermofisher.md section 7), voltage assumed."""
-_FIELD_TOLERANCE_PERCENT: Final = 0.1
 _FOCUS_TOLERANCE_M: Final = 2e-6
 _SHIFT_TOLERANCE_M: Final = 5e-9
 _ANGLE_TOLERANCE_RAD: Final = 1e-3
 """Assumed; the offline server reads these back exactly."""
-
-_FIELD_MARGIN_M: Final = 10e-6
-"""The largest field fails when it is asked for exactly (FOS:4507)."""
 
 _SCAN_OVERHEAD_RATIO: Final = 1.5
 """Scan time over pixels times dwell, generously: line overheads are 6 to 178 µs (vendor-fakes.md section 4)."""
@@ -275,40 +269,3 @@ class ThermoFisherBeam:
                 f"asked for {what} {format_quantity(asked, unit)}, allowed are {format_quantity(limits.low, unit)} to "
                 f"{format_quantity(limits.high, unit)}; it is unchanged"
             )
-
-
-def set_field(beam: Any, hfw_m: float, column: Column) -> None:
-    """Set the field width of a beam and verify it; part of a job, the beam's view need not be active.
-
-    Raises `RefusedSettingError` for a width that the column has not, or very nearly has not.
-    """
-    width = beam.horizontal_field_width
-    limits = convert.axis_limits(width.limits)
-    largest_m = limits.high - _FIELD_MARGIN_M
-    if not limits.low <= hfw_m <= largest_m:
-        raise RefusedSettingError(
-            f"asked for an {column.name} field width of {format_quantity(hfw_m, 'm')}, allowed are "
-            f"{format_quantity(limits.low, 'm')} to {format_quantity(largest_m, 'm')}"
-        )
-    width.value = hfw_m
-    check_ratio(
-        f"an {column.name} field width of",
-        asked=hfw_m,
-        found=float(width.value),
-        tolerance_percent=_FIELD_TOLERANCE_PERCENT,
-        unit="m",
-    )
-
-
-def condition_problem(found: BeamSettings, *, beam_current_a: float, voltage_v: float) -> HardwareError | None:
-    """Return why the beam has not the current and voltage that a pattern needs, or None."""
-    for name, unit, asked, read, percent in (
-        ("current", "A", beam_current_a, found.beam_current_a, CURRENT_TOLERANCE_PERCENT),
-        ("voltage", "V", voltage_v, found.voltage_v, VOLTAGE_TOLERANCE_PERCENT),
-    ):
-        if not abs(read - asked) <= asked * percent / 100:
-            return RefusedSettingError(
-                f"asked to mill with a {name} of {format_quantity(asked, unit)}, the ion beam has "
-                f"{format_quantity(read, unit)}; set the {name} first, nothing was milled"
-            )
-    return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from drivers.thermofisher import convert
-from drivers.thermofisher.beams import condition_problem, set_field
+from drivers.thermofisher.conditions import condition_problem, set_field
 from drivers.thermofisher.connection import Client, Connection
 from drivers.thermofisher.drawing import Drawing, draw_patterns, plan, remaining
 from drivers.thermofisher.settings import ThermoFisherSettings
@@ -43,7 +43,7 @@ _SHORTEST_OBSERVED_S: Final = 2.0
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One drawing and its beam time; ``offset_s`` was milled before it was drawn, by an interrupted run."""
+    """One drawing and its beam time, that of an earlier, interrupted run included."""
 
     drawing: Drawing
     total_s: float
