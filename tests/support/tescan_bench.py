@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tescan.bench import BENCH
 from tescan.instrument import LIMITS, Instrument, driver_settings
 
 import drivers.tescan
@@ -35,12 +35,11 @@ def on_the_bench(instrument: Instrument) -> Iterator[TescanPlugin]:
     """Make the stand-in package importable, the instrument reachable and its clock the driver's."""
     plugin = TescanPlugin(make_clock=lambda: instrument.clock)
     with mock.patch.object(sys, "path", [str(VENDOR), *sys.path]), mock.patch.object(drivers.tescan, "plugin", plugin):
-        bench = importlib.import_module("tescanautomation").BENCH
-        bench[HOST] = instrument
+        BENCH[HOST] = instrument
         try:
             yield plugin
         finally:
-            del bench[HOST]
+            del BENCH[HOST]
 
 
 @contextmanager

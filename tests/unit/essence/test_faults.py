@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from essence_rigs import CONDITIONS, FRAME, SHAPES, Rig, guarded, mill, retract, use_beams
 from fault_table import assert_safe
+from sharksem.server import DropConnection
 from simulators import WatchingToken
 from tescan.exposure import EngineState
 
@@ -79,8 +80,6 @@ def test_every_error_of_the_vendor_is_one_of_ours_with_its_text(rig: Rig) -> Non
 
 
 def _dropped(text: str) -> Exception:
-    from sharksem.server import DropConnection
-
     return DropConnection(text)
 
 

@@ -1,6 +1,6 @@
 """Stand-in for the vendor's Automation SDK, as vendor-tescan.md part A and vendor-fakes.md section 2 describe it.
 
-``BENCH`` holds the instruments by host name; ``Automation(host)`` connects to one of them.
+``Automation(host)`` connects to one of the instruments on the bench.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import types
 from enum import Enum
 from typing import Any
 
+from tescan.bench import BENCH
 from tescan.column import PRESET_NAMES, PRESETS, Area
 from tescan.exposure import EngineState
-from tescan.instrument import Instrument
 
 from tescanautomation import DrawBeam as _drawbeam
 from tescanautomation.Common import Bpp, Detector, Document
-
-BENCH: dict[str, Instrument] = {}
 
 # Importing the real package pulls Qt in (S10).
 for _name in ("PySide6.QtCore", "tescanautomation.GUI", "tescanautomation.pyside6gui"):
