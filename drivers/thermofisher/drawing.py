@@ -28,6 +28,11 @@ _TIME_TOLERANCE_RATIO: Final = 0.05
 _SAME_RATIO: Final = 1e-3
 """How near beam time and other attributes of a pattern must read back (assumed)."""
 
+_SMALLEST_REST_M: Final = 20e-9
+_SMALLEST_REST_S: Final = 0.1
+"""What is left of a begun pattern and not worth one of its own: lines of a cleaning cross-section that an instrument
+refuses as too small (al#51; a 4096th of an 80 µm field, assumed), or less than beam time is known to."""
+
 _DIRECTIONS: Final = {
     ScanDirection.TOP_TO_BOTTOM: (0.0, -1.0),
     ScanDirection.BOTTOM_TO_TOP: (0.0, 1.0),
@@ -146,7 +151,7 @@ def remaining(drawing: Drawing, skip_s: float) -> Drawing:
     for shape, file, duration_s in zip(drawing.shapes, drawing.files, drawing.durations_s, strict=True):
         done = min(1.0, max(0.0, (skip_s - before_s) / duration_s))
         before_s += duration_s
-        if done < 1:
+        if not _is_done(shape, done, duration_s):
             kept.append((_rest(shape, done), file, duration_s * (1 - done)))
     return replace(
         drawing,
@@ -156,8 +161,18 @@ def remaining(drawing: Drawing, skip_s: float) -> Drawing:
     )
 
 
-def _rest(shape: RectangleShape, done: float) -> RectangleShape:
+def _is_done(shape: RectangleShape, done: float, duration_s: float) -> bool:
+    """Tell whether nothing is left, or so little that no pattern can hold it."""
     if done == 0:
+        return False
+    along_x, _ = _DIRECTIONS[shape.scan_direction]
+    left_m = (1 - done) * (shape.width_m if along_x else shape.height_m)
+    is_thin = shape.cross_section is CrossSection.CLEANING and left_m < _SMALLEST_REST_M
+    return is_thin or (1 - done) * duration_s < _SMALLEST_REST_S
+
+
+def _rest(shape: RectangleShape, done: float) -> RectangleShape:
+    if done < 1e-9:
         return shape
     if shape.cross_section is CrossSection.RECTANGLE:
         return replace(shape, depth_m=shape.depth_m * (1 - done))

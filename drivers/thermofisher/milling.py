@@ -31,6 +31,8 @@ ION_BEAM_INDEX: Final = 2
 
 _STATE_POLL_S: Final = 0.1
 """How often a change of state is looked for: the accuracy of the beam time."""
+_START_DELAY_S: Final = 2.0
+"""How long an engine that was started may say that it is idle (assumed)."""
 _MILL_POLL_S: Final = 1.0
 """How often milling is looked at: how long a cancelled run goes on at most."""
 _OVERTIME_RATIO, _OVERTIME_S = 1.2, 30.0
@@ -102,16 +104,18 @@ class ThermoFisherMilling:
     def stop(self) -> None:
         """Stop, confirm that the engine is idle and clear the drawing; safe to call twice and from any thread.
 
-        Raises `MillingError` when it does not become idle.
+        The order is given whatever the engine says, because it says idle for a moment after it was started. Raises
+        `MillingError` when it does not become idle.
         """
         self._stop_asked.set()
         self._run = None
-
-        def order(client: Client) -> None:
-            if convert.milling_state(client.patterning.state) is not MillingState.IDLE:
-                client.patterning.stop()
-
-        self._on_ion_view("stop milling", order)
+        try:
+            self._on_ion_view("stop milling", lambda client: client.patterning.stop())
+        except MillingError:
+            # An idle engine may refuse to be stopped; one that was about to start no longer says idle after this.
+            self.clock.sleep(_START_DELAY_S)
+            if self._read_state() is not MillingState.IDLE:
+                raise
         if self._wait_for(MillingState.IDLE) is not MillingState.IDLE:
             raise MillingError("milling was stopped, the instrument is not idle; use the instrument's own stop button")
         self._on_ion_view("clear the patterns", lambda client: client.patterning.clear_patterns())
@@ -185,7 +189,7 @@ class ThermoFisherMilling:
         if rest.shapes:
             run.total_s = run.milled_s + self._draw(rest)
         else:
-            run.is_finished = True
+            run.milled_s, run.is_finished = run.total_s, True
         return run
 
     def _mill(self, run: Run, until_s: float, cancel: CancelToken) -> None:
@@ -210,9 +214,8 @@ class ThermoFisherMilling:
 
         The drawing counts as gone, because started again it would be milled from its beginning.
         """
-        self._run = None
         try:
-            self._on_ion_view("stop milling after an error", lambda client: client.patterning.stop())
+            self.stop()
         except HardwareError:
             return
 

@@ -41,6 +41,7 @@ class Options:
     focus_rewrite_m: float = 120e-6
     application_files: tuple[str, ...] = ("None", "Si", "Si-ccs", "Si-multipass", "Pt dep")
     start_delay_s: float = 0.3
+    stop_when_idle_raises: bool = True
     setting_s: float = 0.1
 
 

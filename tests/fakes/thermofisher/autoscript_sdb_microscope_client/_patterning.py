@@ -232,6 +232,8 @@ class Patterning:
 
     def stop(self) -> None:
         with self._call("stop") as fault:
+            if self._engine.phase == "Idle" and self._instrument.options.stop_when_idle_raises:
+                raise ApplicationServerException("Patterning is not active.")
             if fault != "ignore":
                 self._engine.stop()
 
