@@ -141,9 +141,11 @@ class EssenceIonBeam(EssenceColumn[IonPort, IonColumnSettings]):
         return self._preset
 
     def _identify(self, voltage_v: float) -> IonPreset:
-        """Return the preset whose voltage and measured current are those of the beam."""
+        """Return the preset whose voltage and measured current are those of the beam, or that a person vouches for."""
         if not self.port.is_on():
             raise BeamError(f"{self.name}: it is off, so that its preset is unknown; switch it on at the instrument")
+        if self.limits.active_preset is not None:
+            return next(preset for preset in self.limits.presets if preset.name == self.limits.active_preset)
         found_a = self.port.probe_current_a()
         presets = self._presets_at(voltage_v)
         nearest = min(presets, key=lambda preset: abs(math.log(preset.current_a / max(found_a, 1e-15))), default=None)

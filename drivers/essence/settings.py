@@ -133,8 +133,9 @@ class IonColumnSettings(ColumnSettings):
     """Ion column: nothing but presets can be selected (vendor-tescan.md A4).
 
     The active preset cannot be read. What it delivers is measured when it is activated and before milling, and must be
-    within ``probe_current_tolerance_percent`` (assumed) of the preset's; ``verify_probe_current: false`` is for the
-    vendor's simulator, which measures nothing. ``settling_s`` is the wait after a preset (B6).
+    within ``probe_current_tolerance_percent`` (assumed) of the preset's. ``verify_probe_current: false`` is for the
+    vendor's simulator, which measures nothing; ``active_preset`` is then the one that a person has activated.
+    ``settling_s`` is the wait after a preset (B6).
     """
 
     hfw_range_um: Range = (1.0, 450.0)
@@ -142,6 +143,7 @@ class IonColumnSettings(ColumnSettings):
     presets: tuple[IonPreset, ...] = Field(min_length=1)
     probe_current_tolerance_percent: float = Field(default=10.0, gt=0, le=50)
     verify_probe_current: bool = True
+    active_preset: str | None = None
     settling_s: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
@@ -152,6 +154,14 @@ class IonColumnSettings(ColumnSettings):
         ):
             if len(set(keys)) != len(keys):
                 raise ValueError(f"two ion presets have the same {what}; keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_unknown_active_preset(self) -> IonColumnSettings:
+        if (self.active_preset is not None) is self.verify_probe_current:
+            raise ValueError("active_preset belongs to verify_probe_current: false, and that to active_preset")
+        if self.active_preset not in (None, *(preset.name for preset in self.presets)):
+            raise ValueError(f"active_preset {self.active_preset!r} is none of the presets")
         return self
 
 

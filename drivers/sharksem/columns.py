@@ -21,7 +21,7 @@ _CHANNEL: Final = 0
 _SINGLE: Final = 1
 _BEAM_ON: Final = 1
 _ELECTROSTATIC: Final = 0
-_BLANKER_OFF, _BLANKER_ON = 0, 1
+_BLANKER_ON, _BLANKER_AUTOMATIC = 1, 2
 _WAIT_OPTICS: Final = 0x0400
 
 _LARGEST_FRAME_PX: Final = 8192
@@ -207,8 +207,8 @@ class SharkElectronColumn(SharkColumn):
         return self.connection.ask_int("ScGetBlanker", _ELECTROSTATIC) == _BLANKER_ON
 
     def set_blanked(self, *, blanked: bool) -> None:
-        """Switch the electrostatic blanker."""
-        self.connection.tell("ScSetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_OFF)
+        """Blank, or let the blanker open with every scan and close after it, which spares the sample."""
+        self.connection.tell("ScSetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_AUTOMATIC)
 
 
 @dataclass(kw_only=True)

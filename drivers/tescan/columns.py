@@ -17,7 +17,7 @@ _CHANNEL: Final = 0
 """Channel that every frame uses (vendor-tescan.md A4)."""
 
 _ELECTROSTATIC: Final = 0
-_BLANKER_OFF, _BLANKER_ON = 0, 1
+_BLANKER_ON, _BLANKER_AUTOMATIC = 1, 2
 """Blanker and modes of SharkSEM (B4); the SDK's own constants are not public (vendor-fakes.md Q8), assumed equal."""
 
 _BITS: Final = {8: "Grayscale_8_bit", 16: "Grayscale_16_bit"}
@@ -163,8 +163,8 @@ class SdkElectronColumn(SdkColumn):
         return int(self.call("Scan.GetBlanker", _ELECTROSTATIC)) == _BLANKER_ON
 
     def set_blanked(self, *, blanked: bool) -> None:
-        """Switch the electrostatic blanker."""
-        self.call("Scan.SetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_OFF)
+        """Blank, or let the blanker open with every scan and close after it, which spares the sample."""
+        self.call("Scan.SetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_AUTOMATIC)
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,9 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - the error belongs to the caller, who raises it
                 future.set_exception(error)
         if sdk is not None:
-            sdk.Disconnect()
+            # The connection is given up; what the vendor says about that helps nobody.
+            with suppress(Exception):
+                sdk.Disconnect()
 
 
 @dataclass(kw_only=True)

@@ -6,10 +6,12 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from essence_rigs import CONDITIONS, FRAME, SHAPES, Rig, guarded, mill, retract, use_beams
 from fault_table import assert_safe
+from pydantic import ValidationError
 from sharksem.server import DropConnection
 from simulators import WatchingToken
 from tescan.exposure import EngineState
@@ -330,6 +332,37 @@ def test_an_ion_beam_with_no_known_preset_says_which_are_known(rig: Rig) -> None
     rig.fake.ion.measured_ratio = 1.5
     with rig.opened() as microscope, pytest.raises(BeamError, match="30 keV; 300 pA "):
         microscope.ion_beam.settings()
+
+
+def test_where_no_current_can_be_measured_a_person_says_which_preset_is_active(rig: Rig) -> None:
+    """As on the vendor's simulator."""
+    rig.fake.ion.measured_ratio = 0.0
+    demo = {"verify_probe_current": False, "active_preset": "30 keV; 20 pA"}
+    with rig.opened(ion_beam=demo) as microscope:
+        assert microscope.ion_beam.settings().beam_current_a == 20e-12
+        mill(microscope)
+        assert not {"FIB.Beam.ReadProbeCurrent", "FibReadFCCurr"} & set(rig.fake.faults.names())
+
+
+@pytest.mark.parametrize(
+    "change", [{"verify_probe_current": False}, {"active_preset": "30 keV; 20 pA"}, {"active_preset": "unknown"}]
+)
+def test_an_active_preset_is_needed_where_nothing_is_measured_and_nowhere_else(
+    rig: Rig, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError, match="active_preset"):
+        rig.open(ion_beam=change)
+
+
+def test_exposure_that_stands_still_is_given_up(rig: Rig, cancel: CancelToken) -> None:
+    with rig.opened() as microscope:
+        microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
+        microscope.milling.draw(SHAPES, CONDITIONS)
+        rig.fake.engine.trip_at_s = 3.0
+        rig.fake.engine.beam_off = lambda: None
+        with pytest.raises(MillingError, match=r"stands at 3\.0 of 8\.0 s"):
+            microscope.milling.run(cancel=cancel)
+        assert rig.fake.engine.state is EngineState.NONE
 
 
 def test_a_preset_that_is_misspelt_is_refused_on_opening(rig: Rig) -> None:
