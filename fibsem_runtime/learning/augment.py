@@ -42,7 +42,7 @@ def augment(view: View, donor: View | None, size_px: tuple[int, int], zoom: floa
     if donor is not None and rng.random() < _PASTE_CHANCE and not np.any(view.labels == MANIPULATOR):
         view = paste_manipulator(view, donor, rng)
     view = _warp(view, size_px, zoom, rng)
-    gray = degrade(view.gray, view.labels, rng)
+    gray = degrade(view.gray, rng)
     return _cover(View(gray, view.labels), rng)
 
 
