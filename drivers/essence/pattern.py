@@ -27,8 +27,13 @@ RATE_LIMITS_M3_PER_C: Final = (1e-11, 1e-7)
 A rate outside is a unit mistake: 3.0e-3 has been one (vendor-tescan.md A5, milling.md T17).
 """
 
-_WHOLE: Final = 1e-9
-"""Share of a shape that counts as nothing."""
+_BEGUN: Final = 1e-9
+"""Share of a shape below which it has not been begun."""
+
+SMALLEST_REST_M: Final = 20e-9
+SMALLEST_REST_FRACTION: Final = 1e-3
+"""What is left of a begun shape and not worth an object of its own (assumed): lines of a cleaning cross-section that an
+instrument may refuse as too small (al#51), and a thousandth of its beam time."""
 
 
 def layer_of(shapes: Sequence[Shape], settings: MillingSettings, drawbeam: DrawBeamSettings) -> Layer:
@@ -71,11 +76,18 @@ def remaining_shapes(shapes: Sequence[Shape], spent_fraction: float) -> list[Sha
     for shape, charge in zip(shapes, charges, strict=True):
         done_fraction = min(1.0, max(0.0, spent / charge))
         spent -= charge
-        if done_fraction < _WHOLE:
+        if done_fraction < _BEGUN:
             left.append(shape)
-        elif done_fraction < 1 - _WHOLE:
+        elif not _is_done(shape, done_fraction):
             left.append(_rest_of(shape, done_fraction))
     return left
+
+
+def _is_done(shape: Shape, done_fraction: float) -> bool:
+    is_thin = shape.cross_section is CrossSection.CLEANING and (
+        (1 - done_fraction) * _travel_length_m(shape) < SMALLEST_REST_M
+    )
+    return is_thin or 1 - done_fraction < SMALLEST_REST_FRACTION
 
 
 def _rest_of(shape: Shape, done_fraction: float) -> Shape:
@@ -92,14 +104,22 @@ def _rest_of(shape: Shape, done_fraction: float) -> Shape:
 def _face_part(shape: Shape, left_fraction: float) -> Shape:
     """Return the part of a cleaning cross-section next to its face, the edge at which the milled line ends."""
     travel_rad = _TRAVEL_RAD[shape.scan_direction]
-    sideways = abs(math.cos(travel_rad)) > 0.5
-    length_m = shape.width_m if sideways else shape.height_m
+    length_m = _travel_length_m(shape)
     ahead_m = length_m * (1 - left_fraction) / 2
     direction_rad = travel_rad + shape.rotation_rad
     centre = shape.centre + ImagePoint(ahead_m * math.cos(direction_rad), ahead_m * math.sin(direction_rad))
-    if sideways:
+    if _is_sideways(shape):
         return replace(shape, centre=centre, width_m=length_m * left_fraction)
     return replace(shape, centre=centre, height_m=length_m * left_fraction)
+
+
+def _is_sideways(shape: Shape) -> bool:
+    return shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT)
+
+
+def _travel_length_m(shape: Shape) -> float:
+    """Return how far the milled line travels."""
+    return shape.width_m if _is_sideways(shape) else shape.height_m
 
 
 def _object(shape: Shape, advances_at_zero_angle: ScanDirection) -> LayerObject:

@@ -123,8 +123,7 @@ class EssencePatterning:
         self._stop_asked.set()
         self._drawing = None
         with self.port.urgent() as port:
-            if port.status().phase in (Phase.RUNNING, Phase.PAUSED):
-                port.stop()
+            _order_stop(port)
             self._confirm_idle(port)
             self._clear(port)
 
@@ -209,3 +208,18 @@ class EssencePatterning:
     def _progress(self, drawing: Drawing) -> MillingProgress:
         milled_s = drawing.total_s if drawing.finished else drawing.milled_s
         return MillingProgress(milled_s=milled_s, total_s=drawing.total_s, finished=drawing.finished)
+
+
+def _order_stop(port: DrawBeamPort) -> None:
+    """Order a stop unless nothing is loaded: an engine that was just started says idle for a moment.
+
+    One that is really idle may refuse; one that is about to expose cannot be unloaded afterwards, which is an error.
+    """
+    phase = port.status().phase
+    if phase is Phase.EMPTY:
+        return
+    try:
+        port.stop()
+    except MillingError:
+        if phase is not Phase.LOADED:
+            raise

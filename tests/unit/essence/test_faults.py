@@ -241,6 +241,31 @@ def test_a_stop_while_preparing_starts_nothing(rig: Rig) -> None:
         assert rig.fake.engine.state is EngineState.NONE
 
 
+def test_a_stop_in_the_moment_between_start_and_exposure_is_obeyed(rig: Rig) -> None:
+    """DrawBeam still says that it is idle then."""
+    with rig.opened() as microscope:
+        microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
+        microscope.milling.draw(SHAPES, CONDITIONS)
+        rig.fake.engine.start()
+        assert microscope.milling.state() is MillingState.IDLE
+        microscope.milling.stop()
+        assert rig.fake.engine.state is EngineState.NONE
+        rig.fake.clock.sleep(60)
+        assert microscope.milling.state() is MillingState.IDLE
+
+
+def test_an_idle_engine_that_refuses_to_be_stopped_is_idle_all_the_same(rig: Rig) -> None:
+    with rig.opened() as microscope:
+        microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
+        microscope.milling.draw(SHAPES, CONDITIONS)
+        if rig.name == "tescan":
+            rig.fake.faults.fail("DrawBeam.Stop", Exception("Invalid request"))
+        else:
+            rig.fake.faults.answer("DrwStop", (-1,))
+        microscope.milling.stop()
+        assert rig.fake.engine.state is EngineState.NONE
+
+
 def test_a_stop_from_another_thread_ends_milling(rig: Rig) -> None:
     with rig.opened() as microscope:
         microscope.ion_beam.set_current(CONDITIONS.beam_current_a)

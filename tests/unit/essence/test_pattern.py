@@ -66,10 +66,18 @@ def test_what_is_spent_and_what_is_left_make_the_whole(pattern: list[RectangleSh
     whole_s = expected_s(pattern, CONDITIONS)
     left = remaining_shapes(pattern, spent)
     left_s = expected_s(left, CONDITIONS) if left else 0.0
-    assert left_s == pytest.approx((1 - spent) * whole_s, rel=1e-6, abs=1e-6 * whole_s)
+    # A rest too small for an object of its own is left out: up to 20 nm of a line's way of 0.2 µm or more.
+    sliver_s = max(expected_s([shape], CONDITIONS) for shape in pattern) / 10
+    assert (1 - spent) * whole_s - sliver_s <= left_s <= (1 - spent) * whole_s * (1 + 1e-6) + 1e-6 * whole_s
 
 
-@given(shape=shapes, spent=st.floats(0.05, 0.95))
+def test_no_sliver_is_left_to_draw() -> None:
+    assert remaining_shapes([SHAPES[1]], 1 - 19e-9 / SHAPES[1].height_m) == []
+    assert len(remaining_shapes([SHAPES[1]], 1 - 21e-9 / SHAPES[1].height_m)) == 1
+    assert remaining_shapes([SHAPES[0]], 0.9995) == []
+
+
+@given(shape=shapes, spent=st.floats(0.05, 0.85))
 def test_the_rest_of_a_cleaning_cross_section_ends_at_the_same_face(shape: RectangleShape, spent: float) -> None:
     shape = replace(shape, cross_section=CrossSection.CLEANING)
     (left,) = remaining_shapes([shape], spent)
