@@ -162,10 +162,14 @@ class MillFiducialSettings(StepSettings):
 
 
 class MillRoughSettings(StepSettings):
-    """Open the trenches and the stress relief; the image afterwards must show the lamella."""
+    """Open the trenches and the stress relief; the image afterwards must show the lamella.
+
+    ``verify_frame``: field in which the lamella is looked for; a quarter of it wide is what models see best.
+    """
 
     step: Literal["mill_rough"] = "mill_rough"
     frame: FrameSettings = FrameSettings(hfw_um=80)
+    verify_frame: FrameSettings = FrameSettings(hfw_um=45)
     alignment: AlignmentSettings = AlignmentSettings()
     stages: list[MillingStage] = Field(min_length=1)
     position_tolerance_um: float = Field(default=1.0, gt=0)

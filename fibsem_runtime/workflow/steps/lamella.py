@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fibsem_runtime.core import ImagePoint
+from fibsem_runtime.core import BeamType, ImagePoint
 from fibsem_runtime.core.errors import VerificationError
-from fibsem_runtime.core.frames import image_to_pixel
 from fibsem_runtime.core.units import format_quantity
 from fibsem_runtime.events import FeatureProposal
 from fibsem_runtime.workflow.alignment import align_to_reference, reference_settings
@@ -25,13 +24,23 @@ def track_fiducial(context: Context, frame: FrameSettings, alignment: AlignmentS
     return Tracking(reference=reference, request=request, settings=alignment)
 
 
-def verify_lamella(context: Context, frame: Frame, target: ImagePoint, tolerance_m: float) -> dict[str, float]:
-    """Find the lamella at the target and compare its centre with it (checks C3 and C9)."""
+def acquire_at_target(context: Context, settings: FrameSettings, offset: ImagePoint, *, purpose: str) -> Frame:
+    """Take an ion image with the target at ``offset`` in its middle, by beam shift; the shift is restored."""
+    beam = context.microscope.ion_beam
+    shift = beam.settings().shift
+    beam.set_shift(shift - offset)
+    try:
+        return context.acquire(BeamType.ION, settings.to_image_settings(), purpose=purpose)
+    finally:
+        beam.set_shift(shift)
+
+
+def verify_lamella(context: Context, frame: Frame, tolerance_m: float) -> dict[str, float]:
+    """Find the lamella in an image that has the target in its middle and compare the two (checks C3 and C9)."""
     if context.detector is None or not context.options.use_detection:
         context.check("C3", measured=None, threshold=None, unit="", passed=False, message="detection is switched off")
         return {}
-    near = image_to_pixel(target, frame.image.shape, frame.image.pixel_size_m)
-    detection = context.detector.find(frame.image, FEATURES, near=near)
+    detection = context.detector.find(frame.image, FEATURES)
     proposals = [
         FeatureProposal(feature=f.name, point=f.point, confidence=f.confidence, reason=f.reason)
         for f in detection.features
@@ -46,7 +55,7 @@ def verify_lamella(context: Context, frame: Frame, target: ImagePoint, tolerance
     )
     if "LamellaCentre" not in points:
         raise VerificationError("the image after milling shows no lamella at the target; look at its images")
-    error_m = (frame.image.to_metres(points["LamellaCentre"]) - target).length_m
+    error_m = frame.image.to_metres(points["LamellaCentre"]).length_m
     if not context.check("C9", measured=error_m, threshold=tolerance_m, unit="m", passed=error_m <= tolerance_m):
         raise VerificationError(
             f"the lamella stands {format_quantity(error_m, 'm')} from its target, allowed are "

@@ -11,7 +11,7 @@ from fibsem_runtime.workflow.context import Context
 from fibsem_runtime.workflow.mill import mill_stages
 from fibsem_runtime.workflow.settings import MillPolishSettings
 from fibsem_runtime.workflow.site import return_to_target
-from fibsem_runtime.workflow.steps.lamella import track_fiducial
+from fibsem_runtime.workflow.steps.lamella import acquire_at_target, track_fiducial
 
 
 def run(context: Context, settings: MillPolishSettings) -> dict[str, float]:
@@ -27,13 +27,7 @@ def run(context: Context, settings: MillPolishSettings) -> dict[str, float]:
 
 def _measure_thickness(context: Context, settings: MillPolishSettings, offset: ImagePoint) -> float:
     """Image the lamella in the middle of a small field and measure its edges; raise when it is not as asked."""
-    beam = context.microscope.ion_beam
-    shift = beam.settings().shift
-    beam.set_shift(shift - offset)
-    try:
-        frame = context.acquire(BeamType.ION, settings.thickness_frame.to_image_settings(), purpose="thickness")
-    finally:
-        beam.set_shift(shift)
+    frame = acquire_at_target(context, settings.thickness_frame, offset, purpose="thickness")
     centre = image_to_pixel(ImagePoint(0.0, 0.0), frame.image.shape, frame.image.pixel_size_m)
     slab = measure_slab(frame.image, centre, width_m=4 * UM)
     deviation_m = abs(slab.thickness_m - settings.target_thickness_nm * NM)

@@ -8,7 +8,7 @@ from fibsem_runtime.workflow.context import Context
 from fibsem_runtime.workflow.mill import mill_stages
 from fibsem_runtime.workflow.settings import MillRoughSettings
 from fibsem_runtime.workflow.site import return_to_target
-from fibsem_runtime.workflow.steps.lamella import track_fiducial, verify_lamella
+from fibsem_runtime.workflow.steps.lamella import acquire_at_target, track_fiducial, verify_lamella
 
 
 def run(context: Context, settings: MillRoughSettings) -> dict[str, float]:
@@ -17,6 +17,7 @@ def run(context: Context, settings: MillRoughSettings) -> dict[str, float]:
     context.acquire(BeamType.ION, settings.frame.to_image_settings(), purpose="before")
     tracking = track_fiducial(context, settings.frame, settings.alignment)
     spent_s = mill_stages(context, settings.stages, target.offset, tracking)
-    after = context.acquire(BeamType.ION, settings.frame.to_image_settings(), purpose="after")
-    measurements = verify_lamella(context, after, target.offset, settings.position_tolerance_um * UM)
+    context.acquire(BeamType.ION, settings.frame.to_image_settings(), purpose="after")
+    verified = acquire_at_target(context, settings.verify_frame, target.offset, purpose="verify")
+    measurements = verify_lamella(context, verified, settings.position_tolerance_um * UM)
     return {"milled_s": spent_s, **measurements}
