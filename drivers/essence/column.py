@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -47,7 +48,7 @@ def turned(vector: ImagePoint, angle_rad: float) -> ImagePoint:
 
 
 @dataclass(kw_only=True)
-class EssenceColumn(Generic[PortT, SettingsT]):
+class EssenceColumn(ABC, Generic[PortT, SettingsT]):
     """One column; subclasses know how its current, voltage, focus and blanking are set.
 
     A view and a detector belong to one column, so that two threads never get each other's frame; what is sent over the
@@ -77,13 +78,13 @@ class EssenceColumn(Generic[PortT, SettingsT]):
         """Read the detector in use."""
         return self.port.detector()
 
+    @abstractmethod
     def settings(self) -> BeamSettings:
         """Read the state of the beam."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_blanked(self) -> bool:
         """Read whether the beam is kept off the sample."""
-        raise NotImplementedError
 
     def scan_rotation_rad(self) -> float:
         """Read the scan rotation; raise `HardwareError` where the instrument cannot tell and the site has not said."""
@@ -97,7 +98,7 @@ class EssenceColumn(Generic[PortT, SettingsT]):
             )
         return math.radians(self.limits.unreadable_rotation_deg)
 
-    def shift(self) -> ImagePoint:
+    def _shift(self) -> ImagePoint:
         """Read the beam shift along the image: the column's own, turned back by the scan rotation.
 
         TESCAN applies the shift before the scan rotation (vendor-geometry.md section 9, verified for 0 and 180° on the
@@ -114,9 +115,9 @@ class EssenceColumn(Generic[PortT, SettingsT]):
                 "it is unchanged, move the stage instead"
             )
         self.port.set_column_shift(turned(shift, self.scan_rotation_rad()))
-        found = self.shift()
+        found = self._shift()
         if not (found - shift).length_m <= SHIFT_TOLERANCE_M:
-            raise self.refused("beam shift", f"{_micrometres(shift)}", f"{_micrometres(found)}")
+            raise refused(self.name, "beam shift", f"{_micrometres(shift)}", f"{_micrometres(found)}")
         return found
 
     def set_scan_rotation(self, scan_rotation_rad: float) -> float:
@@ -124,7 +125,7 @@ class EssenceColumn(Generic[PortT, SettingsT]):
         self.port.set_scan_rotation(scan_rotation_rad)
         found_rad = self.scan_rotation_rad()
         if not abs(math.remainder(found_rad - scan_rotation_rad, math.tau)) <= ROTATION_TOLERANCE_RAD:
-            raise self.refused("scan rotation", format_angle(scan_rotation_rad), format_angle(found_rad))
+            raise refused(self.name, "scan rotation", format_angle(scan_rotation_rad), format_angle(found_rad))
         return found_rad
 
     def set_field(self, hfw_m: float) -> float:
@@ -138,7 +139,7 @@ class EssenceColumn(Generic[PortT, SettingsT]):
         self.port.set_field(hfw_m)
         found_m = self.port.field_m()
         if not math.isclose(found_m, hfw_m, rel_tol=FIELD_TOLERANCE_RATIO):
-            raise self.refused("field width", format_quantity(hfw_m, "m"), format_quantity(found_m, "m"))
+            raise refused(self.name, "field width", format_quantity(hfw_m, "m"), format_quantity(found_m, "m"))
         return found_m
 
     def auto_contrast(self, *, cancel: CancelToken) -> DetectorSettings:
@@ -206,13 +207,6 @@ class EssenceColumn(Generic[PortT, SettingsT]):
                 )
             self.clock.sleep(BUSY_POLL_S)
 
-    def refused(self, what: str, asked: str, found: str) -> RefusedSettingError:
-        """Return the error for a setting whose read-back differs."""
-        return RefusedSettingError(
-            f"{self.name}: asked for a {what} of {asked}, the instrument reads back {found}; set it at the instrument "
-            "and look why it refuses"
-        )
-
     def _refuse_integration(self, settings: ImageSettings) -> None:
         if settings.line_integration_count > 1 or settings.frame_integration_count > 1:
             raise NotSupportedError(
@@ -220,6 +214,14 @@ class EssenceColumn(Generic[PortT, SettingsT]):
                 f"{settings.frame_integration_count} x frame integration, TESCAN's interface has neither; "
                 "use a longer dwell time"
             )
+
+
+def refused(name: str, what: str, asked: str, found: str) -> RefusedSettingError:
+    """Return the error for a setting of the column ``name`` whose read-back differs."""
+    return RefusedSettingError(
+        f"{name}: asked for a {what} of {asked}, the instrument reads back {found}; set it at the instrument and look "
+        "why it refuses"
+    )
 
 
 def _scan(settings: ImageSettings) -> Scan:

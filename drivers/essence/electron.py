@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.essence.column import EssenceColumn
+from drivers.essence.column import EssenceColumn, refused
 from drivers.essence.ports import ElectronPort
 from drivers.essence.settings import ElectronColumnSettings
 from fibsem_runtime.core import BeamSettings
@@ -35,7 +35,7 @@ class EssenceElectronBeam(EssenceColumn[ElectronPort, ElectronColumnSettings]):
             beam_current_a=self.port.current_a(),
             working_distance_m=self.port.working_distance_m(),
             hfw_m=self.port.field_m(),
-            shift=self.shift(),
+            shift=self._shift(),
             scan_rotation_rad=self.scan_rotation_rad(),
         )
 
@@ -57,7 +57,7 @@ class EssenceElectronBeam(EssenceColumn[ElectronPort, ElectronColumnSettings]):
         deadline_s = self.clock.monotonic_s() + self.limits.current_settling_s
         while not math.isclose(found_a := self.port.current_a(), wanted_a, rel_tol=CURRENT_TOLERANCE_RATIO):
             if self.clock.monotonic_s() >= deadline_s:
-                raise self.refused("current", format_quantity(wanted_a, "A"), format_quantity(found_a, "A"))
+                raise refused(self.name, "current", format_quantity(wanted_a, "A"), format_quantity(found_a, "A"))
             self.clock.sleep(0.5)
         return found_a
 
@@ -67,7 +67,7 @@ class EssenceElectronBeam(EssenceColumn[ElectronPort, ElectronColumnSettings]):
         self.wait_until_ready()
         found_v = self.port.voltage_v()
         if not math.isclose(found_v, voltage_v, rel_tol=VOLTAGE_TOLERANCE_RATIO):
-            raise self.refused("voltage", format_quantity(voltage_v, "V"), format_quantity(found_v, "V"))
+            raise refused(self.name, "voltage", format_quantity(voltage_v, "V"), format_quantity(found_v, "V"))
         return found_v
 
     def set_working_distance(self, working_distance_m: float) -> float:
@@ -76,7 +76,7 @@ class EssenceElectronBeam(EssenceColumn[ElectronPort, ElectronColumnSettings]):
         found_m = self.port.working_distance_m()
         if not abs(found_m - working_distance_m) <= WORKING_DISTANCE_TOLERANCE_M:
             asked, found = format_quantity(working_distance_m, "m"), format_quantity(found_m, "m")
-            raise self.refused("working distance", asked, found)
+            raise refused(self.name, "working distance", asked, found)
         return found_m
 
     def set_blanked(self, *, blanked: bool) -> bool:
@@ -86,7 +86,7 @@ class EssenceElectronBeam(EssenceColumn[ElectronPort, ElectronColumnSettings]):
         self.port.set_blanked(blanked=blanked)
         found = self.port.is_blanked()
         if found is not blanked:
-            raise self.refused("blanker", "on" if blanked else "off", "on" if found else "off")
+            raise refused(self.name, "blanker", "on" if blanked else "off", "on" if found else "off")
         if not blanked:
             self.clock.sleep(self.limits.unblanking_s)
         return found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from drivers.essence.column import EssenceColumn, turned
+from drivers.essence.column import EssenceColumn, refused, turned
 from drivers.essence.ports import IonPort
 from drivers.essence.settings import IonColumnSettings, IonPreset
 from fibsem_runtime.core import BeamSettings, ImagePoint
@@ -65,7 +65,7 @@ class EssenceIonBeam(EssenceColumn[IonPort, IonColumnSettings]):
             beam_current_a=preset.current_a,
             working_distance_m=self.working_distance_m,
             hfw_m=self.port.field_m(),
-            shift=self.shift(),
+            shift=self._shift(),
             scan_rotation_rad=self.scan_rotation_rad(),
         )
 
@@ -172,7 +172,7 @@ class EssenceIonBeam(EssenceColumn[IonPort, IonColumnSettings]):
         voltage_v = self.port.voltage_v()
         if not math.isclose(voltage_v, preset.voltage_v, rel_tol=VOLTAGE_TOLERANCE_RATIO):
             asked, found = format_quantity(preset.voltage_v, "V"), format_quantity(voltage_v, "V")
-            raise self.refused(f"preset {preset.name!r} with a voltage", asked, found)
+            raise refused(self.name, f"preset {preset.name!r} with a voltage", asked, found)
         if self.limits.verify_probe_current:
             self._check_probe_current(preset, self.port.probe_current_a())
         self._preset = preset
@@ -190,4 +190,4 @@ class EssenceIonBeam(EssenceColumn[IonPort, IonColumnSettings]):
     def _check_probe_current(self, preset: IonPreset, found_a: float) -> None:
         if not self._is_near(preset, found_a):
             asked = f"{format_quantity(preset.current_a, 'A')} with preset {preset.name!r}"
-            raise self.refused("current", asked, f"{format_quantity(found_a, 'A')} in the Faraday cup")
+            raise refused(self.name, "current", asked, f"{format_quantity(found_a, 'A')} in the Faraday cup")
