@@ -200,11 +200,30 @@ def test_a_setting_that_is_refused_silently_is_noticed(raw: Microscope, fault: O
     assert isinstance(caught.value, RefusedSettingError) or "application" in name
 
 
-def test_a_view_that_did_not_change_takes_no_image(raw: Microscope, fault: Order) -> None:
+def test_a_view_that_did_not_change_takes_no_image(instrument: Any, raw: Microscope, fault: Order) -> None:
     raw.electron_beam.acquire(FRAME, cancel=CancelToken())
     fault("ignore", "imaging.set_active_view")
     with pytest.raises(HardwareError, match="view"):
         raw.ion_beam.acquire(FRAME, cancel=CancelToken())
+    assert names(instrument).count("imaging.grab_frame") == 1
+
+
+def test_a_view_that_another_program_changes_during_the_frame_gives_no_image(instrument: Any, raw: Microscope) -> None:
+    def meddle(call: Any) -> None:
+        if call.name == "imaging.grab_frame":
+            instrument.active_view = 1
+
+    instrument.on_call = meddle
+    with pytest.raises(HardwareError, match="close other programs"):
+        raw.ion_beam.acquire(FRAME, cancel=CancelToken())
+
+
+def test_a_full_frame_follows_a_reduced_area(raw: Microscope) -> None:
+    area = RelativeArea(left_fraction=0.25, top_fraction=0.25, width_fraction=0.5, height_fraction=0.5)
+    assert raw.ion_beam.acquire(replace(FRAME, reduced_area=area), cancel=CancelToken()).shape == (256, 384)
+    assert raw.ion_beam.acquire(FRAME, cancel=CancelToken()).shape == (512, 768)
+    raw.ion_beam.acquire(replace(FRAME, reduced_area=area), cancel=CancelToken())
+    raw.ion_beam.auto_contrast(cancel=CancelToken())
 
 
 def test_a_reduced_area_that_sticks_is_no_full_frame(raw: Microscope, fault: Order) -> None:
@@ -359,6 +378,23 @@ def test_a_safe_state_tries_everything_and_names_what_failed(instrument: Any, fa
             f"{beam}.blank" for beam in ("ion_beam", "electron_beam") if not instrument.beam(beam).is_blanked()
         }
         assert unblanked <= {name}
+        assert instrument.manipulator_state == "Retracted" or name.startswith("manipulator")
+        raw.driver.safe_state()
+        assert_instrument_is_safe(instrument)
+
+
+@pytest.mark.parametrize("name", [name for name in SAFE_CALLS if name != "gas_port.close"])
+def test_a_connection_that_drops_within_the_safe_state_is_made_anew_for_the_rest(
+    instrument: Any, fault: Order, name: str
+) -> None:
+    with opened(instrument, gas_ports=["Pt dep"]) as raw:
+        leave_everything_open(instrument, raw)
+        fault("drop", name)
+        with pytest.raises(HardwareError, match="connection was lost"):
+            raw.driver.safe_state()
+        assert {
+            f"{beam}.blank" for beam in ("ion_beam", "electron_beam") if not instrument.beam(beam).is_blanked()
+        } <= {name}
         assert instrument.manipulator_state == "Retracted" or name.startswith("manipulator")
         raw.driver.safe_state()
         assert_instrument_is_safe(instrument)
