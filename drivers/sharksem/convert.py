@@ -49,9 +49,9 @@ def from_pa(current_pa: float) -> float:
     return current_pa / 1e12
 
 
-def to_position(axes: Sequence[float]) -> StagePosition:
+def to_position(read: Sequence[float]) -> StagePosition:
     """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees)."""
-    x, y, z, rotation, tilt = axes
+    x, y, z, rotation, tilt = read
     return StagePosition(
         x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
     )
@@ -67,12 +67,12 @@ def to_axes(targets: AxisTargets, here: StagePosition) -> list[float]:
     return axes[: last + 1]
 
 
-def to_limits(values: Sequence[float]) -> StageLimits:
+def to_limits(read: Sequence[float]) -> StageLimits:
     """Return limits from min, max pairs in the order of the axes (mm, degrees).
 
     Raises `HardwareError` for an axis without a range, which is what an axis without a motor reports.
     """
-    pairs = [(values[2 * index], values[2 * index + 1]) for index in range(5)]
+    pairs = [(read[2 * index], read[2 * index + 1]) for index in range(5)]
     for name, (low, high) in zip("xyzrt", pairs, strict=True):
         if not low < high:
             raise HardwareError(f"stage axis {name} reports limits of {low:g} to {high:g}; it has no motor")

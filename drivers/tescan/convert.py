@@ -46,9 +46,9 @@ def from_pa(current_pa: float) -> float:
     return float(current_pa) / 1e12
 
 
-def to_position(axes: Sequence[float]) -> StagePosition:
+def to_position(read: Sequence[float]) -> StagePosition:
     """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees); a sixth axis (tilt y) is left out."""
-    x, y, z, rotation, tilt = (float(value) for value in axes[:5])
+    x, y, z, rotation, tilt = (float(value) for value in read[:5])
     return StagePosition(
         x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
     )

@@ -149,10 +149,10 @@ def remaining(drawing: Drawing, skip_s: float) -> Drawing:
     kept: list[tuple[RectangleShape, str, float]] = []
     before_s = 0.0
     for shape, file, duration_s in zip(drawing.shapes, drawing.files, drawing.durations_s, strict=True):
-        done = min(1.0, max(0.0, (skip_s - before_s) / duration_s))
+        done_fraction = min(1.0, max(0.0, (skip_s - before_s) / duration_s))
         before_s += duration_s
-        if not _is_done(shape, done, duration_s):
-            kept.append((_rest(shape, done), file, duration_s * (1 - done)))
+        if not _is_done(shape, done_fraction, duration_s):
+            kept.append((_rest(shape, done_fraction), file, duration_s * (1 - done_fraction)))
     return replace(
         drawing,
         shapes=tuple(shape for shape, _, _ in kept),
@@ -161,33 +161,33 @@ def remaining(drawing: Drawing, skip_s: float) -> Drawing:
     )
 
 
-def _is_done(shape: RectangleShape, done: float, duration_s: float) -> bool:
+def _is_done(shape: RectangleShape, done_fraction: float, duration_s: float) -> bool:
     """Tell whether nothing is left, or so little that no pattern can hold it."""
-    if done == 0:
+    if done_fraction == 0:
         return False
     along_x, _ = _DIRECTIONS[shape.scan_direction]
-    left_m = (1 - done) * (shape.width_m if along_x else shape.height_m)
+    left_m = (1 - done_fraction) * (shape.width_m if along_x else shape.height_m)
     is_thin = shape.cross_section is CrossSection.CLEANING and left_m < _SMALLEST_REST_M
-    return is_thin or (1 - done) * duration_s < _SMALLEST_REST_S
+    return is_thin or (1 - done_fraction) * duration_s < _SMALLEST_REST_S
 
 
-def _rest(shape: RectangleShape, done: float) -> RectangleShape:
-    if done < 1e-9:
+def _rest(shape: RectangleShape, done_fraction: float) -> RectangleShape:
+    if done_fraction < 1e-9:
         return shape
     if shape.cross_section is CrossSection.RECTANGLE:
-        return replace(shape, depth_m=shape.depth_m * (1 - done))
+        return replace(shape, depth_m=shape.depth_m * (1 - done_fraction))
     if shape.cross_section is CrossSection.REGULAR:
         raise MillingError(
-            f"asked to go on after {format_quantity(done * 100, '%')} of a regular cross-section, which cannot be "
-            "continued; mill it anew or leave it out"
+            f"asked to go on after {format_quantity(done_fraction * 100, '%')} of a regular cross-section, which "
+            "cannot be continued; mill it anew or leave it out"
         )
     along_x, along_y = _DIRECTIONS[shape.scan_direction]
     cos, sin = math.cos(shape.rotation_rad), math.sin(shape.rotation_rad)
-    way_m = done * (shape.width_m if along_x else shape.height_m) / 2
+    way_m = done_fraction * (shape.width_m if along_x else shape.height_m) / 2
     step = ImagePoint((along_x * cos - along_y * sin) * way_m, (along_x * sin + along_y * cos) * way_m)
     return replace(
         shape,
         centre=shape.centre + step,
-        width_m=shape.width_m * (1 - done) if along_x else shape.width_m,
-        height_m=shape.height_m * (1 - done) if along_y else shape.height_m,
+        width_m=shape.width_m * (1 - done_fraction) if along_x else shape.width_m,
+        height_m=shape.height_m * (1 - done_fraction) if along_y else shape.height_m,
     )

@@ -59,14 +59,14 @@ def combine(cues: Cues, weights: Mapping[str, float]) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
-def _log_odds(share: float) -> float:
-    limited = min(1 - _SHARE_LIMIT, max(_SHARE_LIMIT, share))
+def _log_odds(share_fraction: float) -> float:
+    limited = min(1 - _SHARE_LIMIT, max(_SHARE_LIMIT, share_fraction))
     return math.log(limited / (1 - limited))
 
 
 def _local_share(body: Body, spot: Spot) -> float:
     maps = body.segmentation
-    x, y = int(spot.x), int(spot.y)
+    x, y = int(spot.x_px), int(spot.y_px)
     rows = slice(max(0, y - _LOCAL_RADIUS), max(1, y + _LOCAL_RADIUS + 1))
     columns = slice(max(0, x - _LOCAL_RADIUS), max(1, x + _LOCAL_RADIUS + 1))
     window = np.ascontiguousarray(maps.confidence[rows, columns])

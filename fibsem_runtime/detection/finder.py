@@ -58,7 +58,7 @@ class Finder:
             return Finding(name=row.name, point=None, reason=reason)
         return Finding(
             name=row.name,
-            point=self.segmentation.to_image(spot.x, spot.y),
+            point=self.segmentation.to_image(spot.x_px, spot.y_px),
             cues=measure_cues(body, group.bodies, spot, self._floor_px(row.floor)),
             box=body.image_box,
             area_px=body.area_px,
@@ -99,17 +99,17 @@ class Finder:
 
     def _nearest(self, group: BodyGroup) -> Body:
         x, y = self.segmentation.to_map(self.near)
-        return min(group.bodies, key=lambda body: math.hypot(body.centre[0] - x, body.centre[1] - y))
+        return min(group.bodies, key=lambda body: math.hypot(body.centre_px[0] - x, body.centre_px[1] - y))
 
     def _towards(self, row: FeatureRow) -> Spot:
         """Return what the feature faces: the lamella's centre where it matters and is there, else ``near``."""
         if row.faces_lamella and _LAMELLA in self.classes:
             lamellae = self._believable(FEATURES["LamellaCentre"])
             if not isinstance(lamellae, str):
-                centre = self._nearest(lamellae).centre
-                return Spot(x=centre[0], y=centre[1])
+                centre = self._nearest(lamellae).centre_px
+                return Spot(x_px=centre[0], y_px=centre[1])
         x, y = self.segmentation.to_map(self.near)
-        return Spot(x=x, y=y)
+        return Spot(x_px=x, y_px=y)
 
 
 def select_rows(names: Sequence[str], supported: Sequence[str]) -> Mapping[str, FeatureRow]:

@@ -33,8 +33,8 @@ middle of this face is 2 px from the hand-made tips (median; p95 11 px), the for
 class Spot:
     """A place in map pixels."""
 
-    x: float
-    y: float
+    x_px: float
+    y_px: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Target:
 
 def centre_of(body: Body) -> Spot | Miss:
     """Return the mean of the body's pixels."""
-    return Spot(x=body.centre[0], y=body.centre[1])
+    return Spot(x_px=body.centre_px[0], y_px=body.centre_px[1])
 
 
 def edge_of(body: Body, side: Side) -> Spot | Miss:
@@ -64,7 +64,7 @@ def edge_of(body: Body, side: Side) -> Spot | Miss:
         return Miss(reason=f"its {side} edge lies outside the image")
     turned = side in ("top", "bottom")
     mask = body.mask.T if turned else body.mask
-    across = body.centre[0] if turned else body.centre[1]
+    across = body.centre_px[0] if turned else body.centre_px[1]
     start = body.box[0] if turned else body.box[1]
     reach = max(1.0, _BAND_FRACTION * mask.shape[0])
     lines = np.arange(mask.shape[0])
@@ -74,7 +74,7 @@ def edge_of(body: Body, side: Side) -> Spot | Miss:
         return Miss(reason="it is hollow at its middle")
     ends = _ends(body, mask, lines, turned=turned, backwards=side in ("right", "bottom"))
     place = float(np.median(ends))
-    return Spot(x=across, y=place) if turned else Spot(x=place, y=across)
+    return Spot(x_px=across, y_px=place) if turned else Spot(x_px=place, y_px=across)
 
 
 def _ends(
@@ -122,13 +122,13 @@ def tip_of(body: Body, side: Side) -> Spot | Miss:
     place = float(np.interp(index, np.arange(ends.size), ends))
     start = body.box[0] if turned else body.box[1]
     across = float(np.interp(index, np.arange(lines.size), lines)) + 0.5 + start
-    return Spot(x=across, y=place) if turned else Spot(x=place, y=across)
+    return Spot(x_px=across, y_px=place) if turned else Spot(x_px=place, y_px=across)
 
 
-def _face(reach: NDArray[np.float64], sigma: float) -> tuple[int, int]:
+def _face(reach: NDArray[np.float64], sigma_px: float) -> tuple[int, int]:
     """Return the first and last index of the face around the farthest of ``reach``."""
     line = reach.astype(np.float32)[np.newaxis]
-    smooth = cv2.GaussianBlur(line, (0, 0), max(sigma, 0.5), borderType=cv2.BORDER_REPLICATE)[0]
+    smooth = cv2.GaussianBlur(line, (0, 0), max(sigma_px, 0.5), borderType=cv2.BORDER_REPLICATE)[0]
     foremost = int(smooth.argmax())
     slope = np.abs(np.gradient(smooth)) if smooth.size > 1 else np.zeros(1)
     beyond = np.nonzero((slope >= _FACE_SLOPE) & (smooth.max() - smooth >= _FACE_ROOM))[0]
@@ -146,26 +146,26 @@ def corner_of(body: Body, corner: Corner) -> Spot | Miss:
     x_sign, y_sign = (1 if horizontal == "right" else -1), (1 if vertical == "bottom" else -1)
     x, y = points[int(np.argmax(x_sign * points[:, 0] + y_sign * points[:, 1]))]
     left, top = body.box[:2]
-    return Spot(x=left + x + 0.5 + x_sign * 0.5, y=top + y + 0.5 + y_sign * 0.5)
+    return Spot(x_px=left + x + 0.5 + x_sign * 0.5, y_px=top + y + 0.5 + y_sign * 0.5)
 
 
 def facing_edge(target: Target) -> Spot | Miss:
     """Return the upright edge nearest to the place it faces, on that row; without one there, the nearest edge pixel."""
     mask = target.bodies.filled_mask
     towards = target.towards
-    row = min(max(int(towards.y), 0), mask.shape[0] - 1)
+    row = min(max(int(towards.y_px), 0), mask.shape[0] - 1)
     steps = np.nonzero(np.diff(mask[row].astype(np.int8)))[0] + 1
     if steps.size:
-        x = int(steps[np.abs(steps - towards.x).argmin()])
-        return Spot(x=_refine_step(target.body, row, x), y=towards.y)
+        x = int(steps[np.abs(steps - towards.x_px).argmin()])
+        return Spot(x_px=_refine_step(target.body, row, x), y_px=towards.y_px)
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     points = np.concatenate([contour[:, 0, :] for contour in contours])
     last = np.array([mask.shape[1] - 1, mask.shape[0] - 1])
     points = points[((points > 0) & (points < last)).all(axis=1)]
     if points.size == 0:
         return Miss(reason="it fills the image; none of its edges is visible")
-    x, y = points[int(np.hypot(points[:, 0] + 0.5 - towards.x, points[:, 1] + 0.5 - towards.y).argmin())]
-    return Spot(x=float(x) + 0.5, y=float(y) + 0.5)
+    x, y = points[int(np.hypot(points[:, 0] + 0.5 - towards.x_px, points[:, 1] + 0.5 - towards.y_px).argmin())]
+    return Spot(x_px=float(x) + 0.5, y_px=float(y) + 0.5)
 
 
 def inner_edge(target: Target, *, side: Literal["left", "right"]) -> Spot | Miss:
@@ -188,7 +188,7 @@ def inner_edge(target: Target, *, side: Literal["left", "right"]) -> Spot | Miss
     if x in (0, width):
         return Miss(reason=f"its inner edge on the {side} lies outside the image")
     row += height // 3
-    return Spot(x=_refine_step(target.body, row, x), y=row + 0.5)
+    return Spot(x_px=_refine_step(target.body, row, x), y_px=row + 0.5)
 
 
 def _refine_step(body: Body, row: int, x: int) -> float:

@@ -77,7 +77,7 @@ class Body:
     mask: NDArray[np.bool_]
     box: tuple[int, int, int, int]
     pixel_count: int
-    centre: tuple[float, float]
+    centre_px: tuple[float, float]
 
     @property
     def area_px(self) -> float:
@@ -188,7 +188,7 @@ def _measure(
         box=(left, top, width, height),
         pixel_count=count,
         # A pixel's middle lies half a pixel from its corner.
-        centre=(
+        centre_px=(
             float(columns @ np.arange(width)) / count + left + 0.5,
             float(rows @ np.arange(height)) / count + top + 0.5,
         ),

@@ -11,8 +11,8 @@ from fibsem_runtime.core import Image, ImagePoint
 def content_shift(before: Image, after: Image) -> ImagePoint:
     """Return how far what ``before`` shows has moved in ``after``, x right and y up.
 
-    By cross-correlation, half whitened so that slow shading does not blur the peak. Both images have one shape and pixel
-    size; shifts up to a third of the field are found. Asserts a clear peak.
+    By cross-correlation, half whitened so that slow shading does not blur the peak. Both images have one shape and
+    pixel size; shifts up to a third of the field are found. Asserts a clear peak.
     """
     assert before.shape == after.shape
     spectrum = np.fft.rfft2(_prepared(after)) * np.conj(np.fft.rfft2(_prepared(before)))

@@ -27,7 +27,7 @@ def test_bodies_are_what_opencv_counts(seed: int, grain_px: float, level: float)
         row, column = (int(i[0]) for i in np.nonzero(body.mask))
         label = labels[top + row, left + column]
         assert np.array_equal(body.mask, labels[top : top + height, left : left + width] == label)
-        assert body.centre == pytest.approx(tuple(centres[label] + 0.5))
+        assert body.centre_px == pytest.approx(tuple(centres[label] + 0.5))
         assert body.pixel_count == stats[label, cv2.CC_STAT_AREA]
 
 
