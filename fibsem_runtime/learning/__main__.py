@@ -54,7 +54,7 @@ def train_command(
     initial: Annotated[Path | None, typer.Option(help="Weights to go on from.")] = None,
     frames: Frames = [],  # noqa: B006 - Typer copies the default
     steps: int = Recipe().step_count,
-    rate: float = Recipe().peak_rate_ratio,
+    rate_ratio: float = Recipe().peak_rate_ratio,
     seed: int = Recipe().seed,
     settling: int = Recipe().settling_count,
     threads: int = 2,
@@ -64,7 +64,7 @@ def train_command(
     sources = [Source([to_view(s) for s in split(data)[0]], 1 - SIMULATED_FRACTION if frames else 1.0)]
     if frames:
         sources.append(Source([to_view(s) for s in split(frames)[0]], SIMULATED_FRACTION))
-    recipe = Recipe(step_count=steps, peak_rate_ratio=rate, seed=seed, settling_count=settling)
+    recipe = Recipe(step_count=steps, peak_rate_ratio=rate_ratio, seed=seed, settling_count=settling)
     start = torch.load(initial, map_location="cpu", weights_only=True) if initial else None
     with Bar() as bar:
         task = bar.add_task("training", total=steps)

@@ -33,27 +33,29 @@ class View:
     labels: Gray
 
 
-def augment(view: View, donor: View | None, size_px: tuple[int, int], zoom: float, rng: np.random.Generator) -> View:
+def augment(
+    view: View, donor: View | None, size_px: tuple[int, int], zoom_ratio: float, rng: np.random.Generator
+) -> View:
     """Return a changed view of ``size_px = (width, height)``.
 
-    ``zoom`` is the number of output pixels per pixel of ``view``; ``donor`` lends its manipulator when the
+    ``zoom_ratio`` is the number of output pixels per pixel of ``view``; ``donor`` lends its manipulator when the
     view has none.
     """
     if donor is not None and rng.random() < _PASTE_CHANCE and not np.any(view.labels == MANIPULATOR):
         view = paste_manipulator(view, donor, rng)
-    view = _warp(view, size_px, zoom, rng)
+    view = _warp(view, size_px, zoom_ratio, rng)
     gray = degrade(view.gray, rng)
     return _cover(View(gray, view.labels), rng)
 
 
-def _warp(view: View, size_px: tuple[int, int], zoom: float, rng: np.random.Generator) -> View:
+def _warp(view: View, size_px: tuple[int, int], zoom_ratio: float, rng: np.random.Generator) -> View:
     """Zoom, squeeze (a tilted specimen looks foreshortened), rotate, mirror and shift."""
     width_px, height_px = size_px
     squeeze = math.exp(rng.uniform(-_SQUEEZE, _SQUEEZE))
     angle_rad = rng.normal(0, _MAX_ROTATION_RAD / 2) + (math.pi if rng.random() < 0.15 else 0)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
-    matrix = zoom * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror, squeeze])
+    matrix = zoom_ratio * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror, squeeze])
     focus = _focus(view, rng)
     shift = np.array([width_px, height_px]) / 2 - matrix @ focus
     transform = np.column_stack([matrix, shift])

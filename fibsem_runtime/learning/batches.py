@@ -26,21 +26,22 @@ STORE_RATIO: Final = 1.5
 class BatchShape:
     """Size of a batch's views in pixels, how many there are, and how often the shape is drawn.
 
-    ``zoom_limits`` are relative to the network's scale: 1 shows objects as large as the network sees them in use.
+    ``zoom_range_ratio`` are relative to the network's scale: 1 shows objects as large as the network sees them in use.
     """
 
     width_px: int
     height_px: int
     view_count: int
     share_fraction: float
-    zoom_limits: tuple[float, float]
+    zoom_range_ratio: tuple[float, float]
 
 
 BATCH_SHAPES: Final = (
-    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.65, zoom_limits=(0.45, 1.4)),
-    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.35, zoom_limits=(0.6, 1.6)),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.5, zoom_range_ratio=(0.42, 0.75)),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.15, zoom_range_ratio=(0.75, 1.4)),
+    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.35, zoom_range_ratio=(0.7, 1.4)),
 )
-"""Small views are whole frames at half scale or quarters of a frame: four images for the cost of one."""
+"""Mostly whole frames, small ones for their number: a part of a frame has other gray values after standardisation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,7 @@ def to_view(sample: Sample) -> View:
     size_px = (max(1, round(width_px * ratio)), max(1, round(height_px * ratio)))
     way = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     gray = to_8_bit(sample.image.data)
-    labels = cv2.resize(sample.labels, size_px, interpolation=cv2.INTER_NEAREST)
+    labels = cv2.resize(sample.labels, size_px, interpolation=cv2.INTER_NEAREST_EXACT)
     return View(np.asarray(cv2.resize(gray, size_px, interpolation=way), np.uint8), np.asarray(labels, np.uint8))
 
 
@@ -86,6 +87,6 @@ class BatchMaker:
         views = self._sources[int(rng.choice(len(self._sources), p=self._chances))].views
         view = views[int(rng.integers(len(views)))]
         donor = self._donors[int(rng.integers(len(self._donors)))] if self._donors else None
-        low, high = (math.log(limit / STORE_RATIO) for limit in shape.zoom_limits)
+        low, high = (math.log(limit / STORE_RATIO) for limit in shape.zoom_range_ratio)
         zoom = math.exp(rng.uniform(low, high))
         return augment(view, donor, (shape.width_px, shape.height_px), zoom, rng)

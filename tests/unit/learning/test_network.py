@@ -80,7 +80,7 @@ def test_two_trainings_of_one_recipe_give_the_same_weights() -> None:
     sources = [Source([View(gray(classes), classes)], 1.0)]
     told: list[Progress] = []
     recipe = Recipe(step_count=2, warm_up_count=1)
-    shape = BatchShape(width_px=96, height_px=64, view_count=2, share_fraction=1.0, zoom_limits=(0.5, 1.0))
+    shape = BatchShape(width_px=96, height_px=64, view_count=2, share_fraction=1.0, zoom_range_ratio=(0.5, 1.0))
     first = train(sources, recipe, shapes=[shape], watch=lambda progress, _: told.append(progress))
     second = train(sources, recipe, shapes=[shape])
     assert [p.step for p in told] == [1, 2] and all(np.isfinite(p.loss_score) for p in told)
