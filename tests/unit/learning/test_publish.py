@@ -57,7 +57,9 @@ def test_calibration_is_written_into_the_manifest(samples: list[Sample], tmp_pat
     folder = tmp_path / "tiny"
     publish(network, folder, CARD, quantisation=[])
     assert not (folder / "model-int8.onnx").exists()
-    manifest = calibrate(folder, samples, seed=6)
+    filled = box(empty(), LAMELLA, 40, 30, 728, 482)
+    everywhere = Sample("filled", Image(gray(filled), ImageMetadata()), filled, {"LamellaCentre": PixelPoint(384, 256)})
+    manifest = calibrate(folder, [*samples, *[everywhere] * 8], seed=1)
     assert "LamellaCentre" in manifest.calibration
     assert open_detector(folder, EngineSettings()).manifest.calibration == manifest.calibration
 
