@@ -15,10 +15,10 @@ FRAME = ImageSettings(width_px=384, height_px=256, hfw_m=120e-6, dwell_time_s=3e
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "opened" in metafunc.fixturenames:
-        metafunc.parametrize("opened", chosen_drivers(metafunc.config), indirect=True, scope="session")
+        metafunc.parametrize("opened", chosen_drivers(metafunc.config), indirect=True, scope="module")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def opened(request: pytest.FixtureRequest) -> Iterator[Instrument]:
     ask_consent(request.config, [request.param])
     with open_instrument(request.param, request.config.getoption("--host")) as instrument:
