@@ -40,12 +40,13 @@ class Floor:
     least_map_count: int = 12
 
 
-LAMELLA_FLOOR: Final = Floor(area_um2=1.0, pixel_count=150)
-MANIPULATOR_FLOOR: Final = Floor(area_um2=10.0, pixel_count=1000)
+LAMELLA_FLOOR: Final = Floor(area_um2=1.0, pixel_count=250)
+MANIPULATOR_FLOOR: Final = Floor(area_um2=10.0, pixel_count=5000)
 BLOCK_FLOOR: Final = Floor(area_um2=20.0, pixel_count=500)
-POST_FLOOR: Final = Floor(area_um2=100.0, pixel_count=1000)
+POST_FLOOR: Final = Floor(area_um2=100.0, pixel_count=10000)
 """Areas are assumed: a polished lamella seen edge-on covers 8 x 0.2 um2, a needle's end some 10 um2, a post far more.
-Pixel counts follow the predecessor's 100 to 500 (detection.md section 2), the lamella's lower for overviews."""
+Pixel counts: the predecessor's 250 for a lamella (detection.md section 2); a quarter and an eighth of the smallest
+manipulator and post in the autoliftout training images, 22,000 and 85,000 px (the smallest lamella there has 836)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
