@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import ConfigError
@@ -20,7 +20,14 @@ from fibsem_runtime.core.units import UM
 from fibsem_runtime.detection import EngineSettings
 from fibsem_runtime.hal import GuardSettings
 from fibsem_runtime.hal.registry import DriverPlugin, find_driver
-from fibsem_runtime.workflow import ScriptedSupervisor, SupervisionMode, Supervisor, TerminalSupervisor, parse_settings
+from fibsem_runtime.workflow import (
+    ScriptedSupervisor,
+    SupervisionMode,
+    Supervisor,
+    TerminalSupervisor,
+    parse_settings,
+    validate_settings,
+)
 
 DEFAULT_CONFIG = "config.yaml"
 
@@ -43,14 +50,7 @@ class DriverConfig(Section):
 
     def validated_settings(self) -> BaseModel:
         """Return the driver's section as its own model; raise `ConfigError` with the place of each problem."""
-        try:
-            return self.plugin().settings_model.model_validate(self.settings)
-        except ValidationError as error:
-            lines = [
-                f"driver.settings.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-                for item in error.errors()
-            ]
-            raise ConfigError("\n".join(lines)) from error
+        return validate_settings(self.plugin().settings_model, self.settings, origin="driver.settings.")
 
 
 class ModelConfig(Section):

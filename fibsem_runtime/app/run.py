@@ -31,6 +31,7 @@ from fibsem_runtime.workflow import (
     load_method,
     method_text,
     run_method,
+    validate_settings,
 )
 
 SIMULATOR_STATE = "simulator"
@@ -151,7 +152,7 @@ def _override(config: RuntimeConfig, request: RunRequest) -> RuntimeConfig:
     tree = config.model_dump(mode="json") | changes
     if request.supervise is not None:
         tree["supervision"]["mode"] = request.supervise
-    return RuntimeConfig.model_validate(tree)
+    return validate_settings(RuntimeConfig, tree, origin="command line: ")
 
 
 def _resume_config(request: RunRequest) -> tuple[RuntimeConfig, Path]:

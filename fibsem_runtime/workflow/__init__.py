@@ -2,7 +2,7 @@
 
 from fibsem_runtime.workflow.context import Context, RunOptions
 from fibsem_runtime.workflow.engine import Progress, RunIdentity, run_method
-from fibsem_runtime.workflow.methods import load_method, method_text, parse_settings, shipped_methods
+from fibsem_runtime.workflow.methods import load_method, method_text, parse_settings, shipped_methods, validate_settings
 from fibsem_runtime.workflow.recovery import Recovery, RecoverySettings
 from fibsem_runtime.workflow.settings import MethodSettings
 from fibsem_runtime.workflow.supervision import (
@@ -35,4 +35,5 @@ __all__ = [
     "proposed_points",
     "run_method",
     "shipped_methods",
+    "validate_settings",
 ]

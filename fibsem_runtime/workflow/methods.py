@@ -47,11 +47,16 @@ def parse_settings(model: type[SettingsT], text: str, *, origin: str) -> Setting
         tree = {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{origin} must be a mapping of names to values, it is a {type(tree).__name__}")
+    return validate_settings(model, tree, origin=f"{origin}: ")
+
+
+def validate_settings(model: type[SettingsT], tree: object, *, origin: str) -> SettingsT:
+    """Validate ``tree`` as ``model``; raise `ConfigError` with one line a problem: ``origin`` and the place in it."""
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
+        lines = [f"{origin}{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
 
 
 def load_method(name_or_path: str) -> MethodSettings:

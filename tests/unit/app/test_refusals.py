@@ -50,6 +50,14 @@ def test_a_wrong_configuration_is_one_line_with_its_place(
     assert not (tmp_path / "e").exists()
 
 
+def test_an_impossible_seed_on_the_command_line_is_one_line(command: Command, tmp_path: Path) -> None:
+    answer = command("run", "--seed", "5000000000", "--experiment", "e")
+    assert answer.exit_code == 3
+    (line,) = answer.lines
+    assert "command line: seed" in line
+    assert not (tmp_path / "e").exists()
+
+
 def test_every_problem_of_a_configuration_is_told_at_once(command: Command, tmp_path: Path) -> None:
     answer = command("check", "--config", write(tmp_path / "c.yaml", {"lamellae": 0, "sead": 1}))
     assert answer.exit_code == 3
