@@ -19,9 +19,9 @@ from drivers.simulator.optics_settings import OpticsSettings
 from drivers.simulator.scene_settings import SceneSettings
 from fibsem_runtime.core.units import UM
 from fibsem_runtime.hal.chain import KinematicChain
-from fibsem_runtime.hal.devices import AxisLimits, StageLimits
+from fibsem_runtime.hal.devices import AxisLimits
+from fibsem_runtime.hal.stage_ranges import Range, StageRangeSettings
 
-Range: TypeAlias = tuple[float, float]
 CurrentPa: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 VoltageKv: TypeAlias = Annotated[float, Field(gt=0, le=30)]
 
@@ -57,7 +57,7 @@ class GeometrySettings(Section):
         )
 
 
-class StageSettings(Section):
+class StageSettings(StageRangeSettings):
     """Axis limits: the fall-back limits of vendor-thermofisher.md section 10, rotation as far as positions are read."""
 
     x_range_mm: Range = (-100.0, 100.0)
@@ -66,31 +66,9 @@ class StageSettings(Section):
     r_range_deg: Range = (-360.0, 360.0)
     t_range_deg: Range = (-10.0, 90.0)
 
-    @model_validator(mode="after")
-    def _refuse_empty_ranges(self) -> StageSettings:
-        for name in type(self).model_fields:
-            low, high = getattr(self, name)
-            if low >= high:
-                raise ValueError(f"{name} needs its lower end first, got {low:g} to {high:g}")
-        return self
-
-    def limits(self) -> StageLimits:
-        """Return the limits in metres and radians."""
-        return StageLimits(
-            x_m=_millimetres(self.x_range_mm),
-            y_m=_millimetres(self.y_range_mm),
-            z_m=_millimetres(self.z_range_mm),
-            r_rad=_degrees(self.r_range_deg),
-            t_rad=_degrees(self.t_range_deg),
-        )
-
 
 def _millimetres(ends: Range) -> AxisLimits:
     return AxisLimits(low=ends[0] / 1e3, high=ends[1] / 1e3)
-
-
-def _degrees(ends: Range) -> AxisLimits:
-    return AxisLimits(low=math.radians(ends[0]), high=math.radians(ends[1]))
 
 
 class ColumnSettings(Section):
