@@ -9,9 +9,9 @@ class BeamLook(BaseModel):
     """How one beam sees materials and slopes; signals are relative to film at normal incidence, all assumed.
 
     The secant law and edge brightening are physics.md section 7; a trench floor at about a quarter of the surface is
-    fibsem-os' scene (#749, same section). ``detected_fraction`` of electrons is chosen so that neighbouring pixels of
-    an overview correlate by 0.16 at 25 pA and 0.2 us; that they do by 0.3-0.5 at 1 us is then a check (#900, same
-    section).
+    fibsem-os' scene (#749, same section). ``detected_fraction`` of electrons was chosen so that neighbouring pixels
+    of an overview correlate by about 0.16 at 25 pA and 0.2 us (#900, same section); what the present optics give at
+    other pixel sizes is in docs/validation.md.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
