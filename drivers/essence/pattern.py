@@ -11,7 +11,7 @@ from drivers.essence.ports import Layer, LayerObject
 from drivers.essence.settings import DrawBeamSettings
 from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import MillingError, NotSupportedError, RefusedSettingError
-from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, ScanDirection, Shape
+from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection
 
 _TRAVEL_RAD: Final = {
     ScanDirection.LEFT_TO_RIGHT: 0.0,
@@ -36,7 +36,7 @@ SMALLEST_REST_FRACTION: Final = 1e-3
 instrument may refuse as too small (al#51), and a thousandth of its beam time."""
 
 
-def layer_of(shapes: Sequence[Shape], settings: MillingSettings, drawbeam: DrawBeamSettings) -> Layer:
+def layer_of(shapes: Sequence[RectangleShape], settings: MillingSettings, drawbeam: DrawBeamSettings) -> Layer:
     """Return the layer that mills ``shapes`` one after the other.
 
     Raises `MillingError` for an empty pattern and sizes that are not above zero, `RefusedSettingError` for a removal
@@ -58,12 +58,12 @@ def layer_of(shapes: Sequence[Shape], settings: MillingSettings, drawbeam: DrawB
     )
 
 
-def expected_s(shapes: Sequence[Shape], settings: MillingSettings) -> float:
+def expected_s(shapes: Sequence[RectangleShape], settings: MillingSettings) -> float:
     """Return volume / (rate x current), with about half of it for a staircase (vendor-tescan.md A5)."""
     return sum(_charge_c(shape, settings.dose_c_per_m3) for shape in shapes) / settings.beam_current_a
 
 
-def remaining_shapes(shapes: Sequence[Shape], spent_fraction: float) -> list[Shape]:
+def remaining_shapes(shapes: Sequence[RectangleShape], spent_fraction: float) -> list[RectangleShape]:
     """Return what is left to mill when ``spent_fraction`` of the beam time of all shapes, in order, is spent.
 
     Objects are milled one after the other: finished ones fall away. A whole-area rectangle is scanned many times, so
@@ -72,7 +72,7 @@ def remaining_shapes(shapes: Sequence[Shape], spent_fraction: float) -> list[Sha
     """
     charges = [_charge_c(shape, 1.0) for shape in shapes]
     spent = spent_fraction * sum(charges)
-    left: list[Shape] = []
+    left: list[RectangleShape] = []
     for shape, charge in zip(shapes, charges, strict=True):
         done_fraction = min(1.0, max(0.0, spent / charge))
         spent -= charge
@@ -83,14 +83,14 @@ def remaining_shapes(shapes: Sequence[Shape], spent_fraction: float) -> list[Sha
     return left
 
 
-def _is_done(shape: Shape, done_fraction: float) -> bool:
+def _is_done(shape: RectangleShape, done_fraction: float) -> bool:
     is_thin = shape.cross_section is CrossSection.CLEANING and (
         (1 - done_fraction) * _travel_length_m(shape) < SMALLEST_REST_M
     )
     return is_thin or 1 - done_fraction < SMALLEST_REST_FRACTION
 
 
-def _rest_of(shape: Shape, done_fraction: float) -> Shape:
+def _rest_of(shape: RectangleShape, done_fraction: float) -> RectangleShape:
     if shape.cross_section is CrossSection.REGULAR:
         raise NotSupportedError(
             "asked to go on within a staircase (RegularCrossSection), whose order of passes is not public; "
@@ -101,7 +101,7 @@ def _rest_of(shape: Shape, done_fraction: float) -> Shape:
     return _face_part(shape, 1 - done_fraction)
 
 
-def _face_part(shape: Shape, left_fraction: float) -> Shape:
+def _face_part(shape: RectangleShape, left_fraction: float) -> RectangleShape:
     """Return the part of a cleaning cross-section next to its face, the edge at which the milled line ends."""
     travel_rad = _TRAVEL_RAD[shape.scan_direction]
     length_m = _travel_length_m(shape)
@@ -113,16 +113,16 @@ def _face_part(shape: Shape, left_fraction: float) -> Shape:
     return replace(shape, centre=centre, height_m=length_m * left_fraction)
 
 
-def _is_sideways(shape: Shape) -> bool:
+def _is_sideways(shape: RectangleShape) -> bool:
     return shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT)
 
 
-def _travel_length_m(shape: Shape) -> float:
+def _travel_length_m(shape: RectangleShape) -> float:
     """Return how far the milled line travels."""
     return shape.width_m if _is_sideways(shape) else shape.height_m
 
 
-def _object(shape: Shape, advances_at_zero_angle: ScanDirection) -> LayerObject:
+def _object(shape: RectangleShape, advances_at_zero_angle: ScanDirection) -> LayerObject:
     """Return the object turned so that its milled line advances as asked; DrawBeam names no direction."""
     turn_rad = math.remainder(_TRAVEL_RAD[shape.scan_direction] - _TRAVEL_RAD[advances_at_zero_angle], math.tau)
     is_quarter = abs(math.cos(turn_rad)) < 0.5
@@ -137,7 +137,7 @@ def _object(shape: Shape, advances_at_zero_angle: ScanDirection) -> LayerObject:
     )
 
 
-def _charge_c(shape: Shape, dose_c_per_m3: float) -> float:
+def _charge_c(shape: RectangleShape, dose_c_per_m3: float) -> float:
     half = 0.5 if shape.cross_section is CrossSection.REGULAR else 1.0
     return half * shape.area_m2 * shape.depth_m * dose_c_per_m3
 

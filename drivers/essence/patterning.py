@@ -17,7 +17,7 @@ from fibsem_runtime.core.errors import FibsemError, HardwareError, InterlockErro
 from fibsem_runtime.core.units import format_quantity
 from fibsem_runtime.hal.devices import MillingProgress, MillingState
 from fibsem_runtime.hal.field import outside_field
-from fibsem_runtime.hal.shapes import MillingSettings, Shape
+from fibsem_runtime.hal.shapes import MillingSettings, RectangleShape, Shape, ShapeKind, rectangles_only
 
 _SAME = 1e-6
 """Relative difference below which two currents or voltages are the same setting."""
@@ -34,7 +34,7 @@ _STATES = {
 class Drawing:
     """What is loaded: ``base_s`` of its beam time was spent before, ``total_s`` is all of it."""
 
-    shapes: list[Shape]
+    shapes: list[RectangleShape]
     settings: MillingSettings
     total_s: float
     base_s: float = 0.0
@@ -54,6 +54,11 @@ class EssencePatterning:
     _drawing: Drawing | None = field(default=None, init=False)
     _stop_asked: threading.Event = field(default_factory=threading.Event, init=False)
 
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return the shapes that can be drawn."""
+        return frozenset({ShapeKind.RECTANGLE})
+
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return DrawBeam's estimate; see `fibsem_runtime.hal.devices.Milling`.
 
@@ -61,8 +66,9 @@ class EssencePatterning:
         preset or unit mills nothing (milling.md T2, T17).
         """
         self._refuse_unless_idle()
-        layer = layer_of(shapes, settings, self.limits)
-        problem = outside_field(shapes, hfw_m=settings.hfw_m)
+        rectangles = rectangles_only(shapes)
+        layer = layer_of(rectangles, settings, self.limits)
+        problem = outside_field(rectangles, hfw_m=settings.hfw_m)
         if problem:
             raise MillingError(f"the pattern does not fit its field: {problem}; nothing was drawn")
         self._refuse_other_conditions(settings)
@@ -71,8 +77,8 @@ class EssencePatterning:
         self.ion.set_field(settings.hfw_m)
         self.port.load(layer)
         total_s = self.port.estimate_s()
-        self._check_estimate(total_s, expected_s(shapes, settings))
-        self._drawing = Drawing(shapes=list(shapes), settings=settings, total_s=total_s)
+        self._check_estimate(total_s, expected_s(rectangles, settings))
+        self._drawing = Drawing(shapes=rectangles, settings=settings, total_s=total_s)
         return total_s
 
     def run(self, *, duration_s: float | None = None, skip_s: float = 0.0, cancel: CancelToken) -> MillingProgress:

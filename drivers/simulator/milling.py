@@ -17,7 +17,7 @@ from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.view import View
 from fibsem_runtime.core.errors import MillingError
 from fibsem_runtime.core.units import NM, UM
-from fibsem_runtime.hal.shapes import ScanDirection, Shape
+from fibsem_runtime.hal.shapes import RectangleShape, ScanDirection
 
 __all__ = [
     "DrawnPattern",
@@ -98,7 +98,7 @@ def mill(
         deepen(cut.front_m, grid, charge_u, charge_v * parts, terrain, others, rates, LEAST_REMOVAL_M)
 
 
-def _axes_of(shape: Shape, view: View) -> NDArray[np.float64]:
+def _axes_of(shape: RectangleShape, view: View) -> NDArray[np.float64]:
     """Return (u, v, w) of a shape's cut: v along or against the travel of its milled line, w along the ions."""
     sideways = shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT)
     angle_rad = shape.rotation_rad + (math.pi / 2 if sideways else 0.0)
@@ -107,24 +107,24 @@ def _axes_of(shape: Shape, view: View) -> NDArray[np.float64]:
     return np.array([across, cos * view.up - sin * view.right, view.direction], np.float64)
 
 
-def _centre_of(shape: Shape, view: View) -> NDArray[np.float64]:
+def _centre_of(shape: RectangleShape, view: View) -> NDArray[np.float64]:
     """Return the point of the specimen frame under the shape's centre, in the plane of the view's origin."""
     return np.asarray(view.origin + shape.centre.x_m * view.right + shape.centre.y_m * view.up, np.float64)
 
 
-def _size(shape: Shape) -> tuple[float, float]:
+def _size(shape: RectangleShape) -> tuple[float, float]:
     """Return the shape's extent in u and v of its cut."""
     if shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT):
         return shape.height_m, shape.width_m
     return shape.width_m, shape.height_m
 
 
-def _refuse_turned(cut: Cut, shape: Shape, view: View) -> None:
+def _refuse_turned(cut: Cut, shape: RectangleShape, view: View) -> None:
     if np.abs(_axes_of(shape, view) - cut.axes).max() > TURN_LIMIT:
         raise MillingError("the sample was tilted or turned while a pattern was drawn; stop, draw it again and mill on")
 
 
-def _limits(cut: Cut, shape: Shape, stroke: Stroke, view: View) -> tuple[Limits, Limits]:
+def _limits(cut: Cut, shape: RectangleShape, stroke: Stroke, view: View) -> tuple[Limits, Limits]:
     """Return the ends of the dosed strip in u and v of the cut, as the beam hits the sample now."""
     u, v, _ = cut.axes @ (_centre_of(shape, view) - cut.origin)
     width_m, height_m = _size(shape)
@@ -134,7 +134,7 @@ def _limits(cut: Cut, shape: Shape, stroke: Stroke, view: View) -> tuple[Limits,
     return (u - width_m / 2, u + width_m / 2), (v + min(ends), v + max(ends))
 
 
-def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
+def _open_cut(shape: RectangleShape, view: View, probe: IonProbe) -> Cut:
     width_m, height_m = _size(shape)
     du_m = float(np.clip(probe.sigma_m, 40 * NM, 60 * NM))
     dv_m = float(np.clip(probe.sigma_m / SAMPLES_PER_SIGMA, 2 * NM, 25 * NM))

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from fibsem_runtime.core.errors import MillingError
-from fibsem_runtime.hal.shapes import CrossSection, Shape
+from fibsem_runtime.hal.shapes import CrossSection, RectangleShape
 
 STAIRCASE_STEP_COUNT: Final = 10
 """Steps of a regular cross-section (assumed; vendors call it the multi-scan pass count, milling.md section 2)."""
@@ -32,7 +32,7 @@ class Stroke:
 class DrawnPattern:
     """Shapes in milling order, one after the other, with the beam time of each."""
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[RectangleShape, ...]
     current_a: float
     dose_c_per_m3: float
     durations_s: tuple[float, ...]
@@ -66,7 +66,7 @@ class DrawnPattern:
             yield _stroke(index, 0.0, 1.0, charge_c_per_m2 * (end_fraction - begin_fraction))
 
 
-def draw_pattern(shapes: Sequence[Shape], *, current_a: float, dose_c_per_m3: float) -> DrawnPattern:
+def draw_pattern(shapes: Sequence[RectangleShape], *, current_a: float, dose_c_per_m3: float) -> DrawnPattern:
     """Lay out the beam time of ``shapes``: area x depth x ``dose_c_per_m3`` / current each (milling.md section 7).
 
     A rectangle is scanned as a whole many times, evenly over its time. A cleaning cross-section is milled line by line
@@ -93,7 +93,7 @@ def draw_pattern(shapes: Sequence[Shape], *, current_a: float, dose_c_per_m3: fl
     )
 
 
-def _duration_ratio(shape: Shape) -> float:
+def _duration_ratio(shape: RectangleShape) -> float:
     steps = STAIRCASE_STEP_COUNT
     return (steps + 1) / (2 * steps) if shape.cross_section is CrossSection.REGULAR else 1.0
 

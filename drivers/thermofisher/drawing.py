@@ -17,7 +17,7 @@ from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import MillingError, RefusedSettingError
 from fibsem_runtime.core.units import format_quantity
 from fibsem_runtime.hal.field import outside_field
-from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection, Shape
+from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection
 
 SERIAL: Final = "Serial"
 
@@ -56,7 +56,7 @@ class Drawing:
         return sum(self.durations_s)
 
 
-def plan(shapes: Sequence[Shape], settings: MillingSettings, config: ThermoFisherSettings) -> Drawing:
+def plan(shapes: Sequence[RectangleShape], settings: MillingSettings, config: ThermoFisherSettings) -> Drawing:
     """Return what to draw; raise `MillingError` before anything is drawn when it cannot be milled as asked.
 
     The time of a shape is area x depth x dose / current: depths are those of the material that is milled, not of the

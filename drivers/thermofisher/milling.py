@@ -22,7 +22,7 @@ from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import BeamError, HardwareError, MillingError
 from fibsem_runtime.core.units import format_duration
 from fibsem_runtime.hal.devices import MillingProgress, MillingState
-from fibsem_runtime.hal.shapes import MillingSettings, Shape
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind, rectangles_only
 
 T = TypeVar("T")
 
@@ -69,13 +69,18 @@ class ThermoFisherMilling:
     _run: Run | None = field(default=None, init=False)
     _stop_asked: threading.Event = field(default_factory=threading.Event, init=False)
 
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return the shapes that can be drawn."""
+        return frozenset({ShapeKind.RECTANGLE})
+
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return the instrument's estimate; see `fibsem_runtime.hal.devices.Milling`.
 
         Raises `MillingError` for what cannot be milled as asked and `RefusedSettingError` when current or voltage
         differ from the beam's, both before anything is drawn; when drawing fails nothing stays drawn.
         """
-        drawing = plan(shapes, settings, self.config)
+        drawing = plan(rectangles_only(shapes), settings, self.config)
         self._run = None
         self._on_ion_view(
             "check the beam before drawing", lambda client: self._refuse_other_conditions(client, drawing)

@@ -22,13 +22,26 @@ from fibsem_runtime.hal.kinematics import Kinematics
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.registry import DriverPlugin, available_drivers, find_driver
 from fibsem_runtime.hal.route import safe_route
-from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection, Shape
+from fibsem_runtime.hal.shapes import (
+    BitmapShape,
+    CircleShape,
+    CrossSection,
+    LineShape,
+    MillingSettings,
+    PolygonShape,
+    RectangleShape,
+    ScanDirection,
+    Shape,
+    ShapeKind,
+)
 from fibsem_runtime.hal.truth import LamellaTruth, Truth
 
 __all__ = [
     "AxisLimits",
     "Beam",
     "BeamView",
+    "BitmapShape",
+    "CircleShape",
     "CrossSection",
     "Driver",
     "DriverPlugin",
@@ -37,15 +50,18 @@ __all__ = [
     "KinematicChain",
     "Kinematics",
     "LamellaTruth",
+    "LineShape",
     "Manipulator",
     "Microscope",
     "Milling",
     "MillingProgress",
     "MillingSettings",
     "MillingState",
+    "PolygonShape",
     "RectangleShape",
     "ScanDirection",
     "Shape",
+    "ShapeKind",
     "Stage",
     "StageLimits",
     "Truth",

@@ -21,7 +21,7 @@ from fibsem_runtime.core import (
     ImageSettings,
     StagePosition,
 )
-from fibsem_runtime.hal.shapes import MillingSettings, Shape
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +132,10 @@ class MillingProgress:
 
 class Milling(Protocol):
     """The patterning engine of the ion beam."""
+
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return the shapes that can be drawn; any other is refused with `NotSupportedError`."""
 
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn, validate it against the field and return the instrument's estimate in seconds.

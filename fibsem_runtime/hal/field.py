@@ -12,22 +12,13 @@ FIELD_ASPECT_RATIO = 2 / 3
 """Height over width of the milling field: that of the 1536 x 1024 frames it is placed on."""
 
 
-def half_extent_m(shape: Shape) -> tuple[float, float]:
-    """Return half the width and half the height of the upright box around a shape."""
-    cos, sin = abs(math.cos(shape.rotation_rad)), abs(math.sin(shape.rotation_rad))
-    return (
-        (shape.width_m * cos + shape.height_m * sin) / 2,
-        (shape.width_m * sin + shape.height_m * cos) / 2,
-    )
-
-
 def outside_field(shapes: Iterable[Shape], *, hfw_m: float) -> str:
     """Say which shape leaves a field of ``hfw_m`` and by how much; empty when all lie inside."""
     limits_m = (hfw_m / 2, hfw_m * FIELD_ASPECT_RATIO / 2)
     for shape in shapes:
-        half_m = half_extent_m(shape)
+        box = shape.box
         for axis, centre_m, reach_m, limit_m in zip(
-            "xy", (shape.centre.x_m, shape.centre.y_m), half_m, limits_m, strict=True
+            "xy", (box.centre.x_m, box.centre.y_m), (box.half_width_m, box.half_height_m), limits_m, strict=True
         ):
             edge_m = math.copysign(abs(centre_m) + reach_m, centre_m)
             if not abs(edge_m) <= limit_m * (1 + 1e-9):

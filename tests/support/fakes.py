@@ -32,6 +32,7 @@ from fibsem_runtime.hal import (
     MillingSettings,
     MillingState,
     Shape,
+    ShapeKind,
     StageLimits,
 )
 
@@ -143,6 +144,10 @@ class FakeMilling:
     stop_works: bool = True
     drawn: list[Shape] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        return frozenset({ShapeKind.RECTANGLE})
 
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         self.calls.append("draw")

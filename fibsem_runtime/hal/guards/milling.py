@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fibsem_runtime.core import CancelToken, SpecimenPosition, StagePosition
-from fibsem_runtime.core.errors import InterlockError, MillingError, RefusedSettingError
+from fibsem_runtime.core.errors import InterlockError, MillingError, NotSupportedError, RefusedSettingError
 from fibsem_runtime.core.units import format_angle, format_quantity
 from fibsem_runtime.hal.devices import Beam, Milling, MillingProgress, MillingState, Stage
 from fibsem_runtime.hal.field import outside_field
@@ -15,7 +15,7 @@ from fibsem_runtime.hal.guards.interlocks import Interlocks
 from fibsem_runtime.hal.guards.readback import check_ratio
 from fibsem_runtime.hal.guards.settings import GuardSettings
 from fibsem_runtime.hal.kinematics import Kinematics
-from fibsem_runtime.hal.shapes import MillingSettings, Shape
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +39,22 @@ class GuardedMilling:
     limits: GuardSettings
     _drawing: Drawing | None = field(default=None, init=False)
 
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return the shapes that can be drawn."""
+        return self.milling.shape_kinds
+
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return the instrument's estimate in seconds.
 
-        Raises `InterlockError` while another pattern is being milled, `MillingError` when there is nothing to mill, a
-        shape leaves the field or the beam has not the current and voltage of ``settings`` (safety.md I8, I9).
+        Raises `InterlockError` while another pattern is being milled, `NotSupportedError` for a shape that the
+        instrument does not mill, `MillingError` when there is nothing to mill, a shape leaves the field or the beam has
+        not the current and voltage of ``settings`` (safety.md I8, I9).
         """
         self.interlocks.refuse_unless_idle("draw a pattern")
         if not shapes:
             raise MillingError("asked to draw a pattern without shapes; a milling stage needs at least one")
+        self._refuse_unknown(shapes)
         problem = outside_field(shapes, hfw_m=settings.hfw_m)
         if problem:
             raise MillingError(f"asked to draw a pattern that leaves its field: {problem}")
@@ -98,6 +105,14 @@ class GuardedMilling:
     def state(self) -> MillingState:
         """Read the state of the engine."""
         return self.milling.state()
+
+    def _refuse_unknown(self, shapes: Sequence[Shape]) -> None:
+        for shape in shapes:
+            if shape.kind not in self.shape_kinds:
+                known = ", ".join(sorted(kind.value.lower() for kind in self.shape_kinds))
+                raise NotSupportedError(
+                    f"a {shape.kind.value.lower()} was asked for, this instrument mills: {known}; nothing was drawn"
+                )
 
     def _check_conditions(self, wanted: MillingSettings) -> None:
         found = self.beam.settings()
