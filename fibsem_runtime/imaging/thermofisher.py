@@ -6,25 +6,23 @@ everything else, because its ``[Stage]`` section is the true stage pose. Both te
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 from xml.etree import ElementTree
 
 from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, ImagePoint, StagePosition
 from fibsem_runtime.core.image import InstrumentInfo
-
-Sections: TypeAlias = Mapping[str, Mapping[str, str]]
+from fibsem_runtime.imaging.texts import IniText, parse_ini, parse_number, square_pixel_m
 
 INI_KEY: Final = "FEI_INI"
 XML_KEY: Final = "FEI_XML"
 _MANUFACTURER: Final = "Thermo Fisher Scientific"
 _BEAMS: Final = {
-    "EBeam": BeamType.ELECTRON,
-    "IBeam": BeamType.ION,
-    "Electron": BeamType.ELECTRON,
-    "Ion": BeamType.ION,
+    "ebeam": BeamType.ELECTRON,
+    "ibeam": BeamType.ION,
+    "electron": BeamType.ELECTRON,
+    "ion": BeamType.ION,
 }
 
 
@@ -32,12 +30,12 @@ def parse_thermofisher(ini_text: str, xml_text: str) -> ImageMetadata:
     """Return what the two texts say; either may be empty. Never fails: what cannot be read stays unknown."""
     ini = parse_ini(ini_text)
     xml = _parse_xml(xml_text)
-    stated_beam = xml.get("Acquisition/BeamType") or _text(ini, "Beam", "Beam")
-    beam_section = _text(ini, "Beam", "Beam")
+    stated_beam = xml.get("Acquisition/BeamType") or ini.text("Beam", "Beam")
+    beam_section = ini.text("Beam", "Beam")
     return ImageMetadata(
-        beam_type=_BEAMS.get(stated_beam),
+        beam_type=_BEAMS.get(stated_beam.casefold()),
         pixel_size_m=_pixel_size_m(ini, xml, beam_section),
-        dwell_time_s=_number(ini, "Scan", "Dwelltime") or _float(xml.get("ScanSettings/DwellTime", "")),
+        dwell_time_s=ini.number("Scan", "Dwelltime") or parse_number(xml.get("ScanSettings/DwellTime", "")),
         acquired_at=_time(ini, xml),
         beam=_beam(ini, beam_section) or _beam_from_xml(xml),
         detector=_detector(ini),
@@ -49,22 +47,8 @@ def parse_thermofisher(ini_text: str, xml_text: str) -> ImageMetadata:
 
 def image_rows(ini_text: str) -> int | None:
     """Return the rows that belong to the image; what follows is a data bar, which the file does not declare."""
-    rows = _number(parse_ini(ini_text), "Image", "ResolutionY")
+    rows = parse_ini(ini_text).number("Image", "ResolutionY")
     return int(rows) if rows is not None and rows >= 1 else None
-
-
-def parse_ini(text: str) -> dict[str, dict[str, str]]:
-    """Split the text into sections; of duplicate keys the first non-empty value counts, other lines are skipped."""
-    sections: dict[str, dict[str, str]] = {}
-    current: dict[str, str] = {}
-    for raw_line in text.replace("\0", "").splitlines():
-        line = raw_line.strip()
-        if line.startswith("[") and line.endswith("]"):
-            current = sections.setdefault(line[1:-1].strip(), {})
-        elif "=" in line:
-            key, value = (part.strip() for part in line.split("=", 1))
-            current[key] = current.get(key) or value
-    return sections
 
 
 def _parse_xml(text: str) -> dict[str, str]:
@@ -87,37 +71,22 @@ def _collect(element: ElementTree.Element, path: str, found: dict[str, str]) -> 
         _collect(child, name, found)
 
 
-def _text(ini: Sections, section: str, key: str) -> str:
-    return ini.get(section, {}).get(key, "")
-
-
-def _float(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _number(ini: Sections, section: str, key: str) -> float | None:
-    return _float(_text(ini, section, key))
-
-
-def _pixel_size_m(ini: Sections, xml: Mapping[str, str], beam_section: str) -> float | None:
+def _pixel_size_m(ini: IniText, xml: Mapping[str, str], beam_section: str) -> float | None:
     """Return the stated pixel size, else field width over ResolutionX (they agree exactly in every known file)."""
-    stated = _number(ini, "Scan", "PixelWidth") or _float(xml.get("BinaryResult/PixelSize/X", ""))
-    if stated is not None and stated > 0:
-        return stated
-    hfw_m, columns = _number(ini, beam_section, "HFW"), _number(ini, "Image", "ResolutionX")
-    return hfw_m / columns if hfw_m and columns and hfw_m > 0 and columns > 0 else None
+    stated_m = ini.number("Scan", "PixelWidth") or parse_number(xml.get("BinaryResult/PixelSize/X", ""))
+    height_m = ini.number("Scan", "PixelHeight") or parse_number(xml.get("BinaryResult/PixelSize/Y", ""))
+    if stated_m:
+        return square_pixel_m(stated_m, height_m)
+    hfw_m, columns = ini.number(beam_section, "HFW"), ini.number("Image", "ResolutionX")
+    return square_pixel_m(hfw_m / columns, height_m) if hfw_m and columns else None
 
 
-def _time(ini: Sections, xml: Mapping[str, str]) -> datetime | None:
+def _time(ini: IniText, xml: Mapping[str, str]) -> datetime | None:
     """Return the local time without zone: the XML's ISO date, TimeOfCreation, User.Date (the most ambiguous) last."""
     candidates = (
         (xml.get("Acquisition/AcquisitionDatetime", "")[:19], "%Y-%m-%dT%H:%M:%S"),
-        (_text(ini, "PrivateFei", "TimeOfCreation"), "%d.%m.%Y %H:%M:%S"),
-        (f"{_text(ini, 'User', 'Date')} {_text(ini, 'User', 'Time')}", "%m/%d/%Y %I:%M:%S %p"),
+        (ini.text("PrivateFei", "TimeOfCreation"), "%d.%m.%Y %H:%M:%S"),
+        (f"{ini.text('User', 'Date')} {ini.text('User', 'Time')}", "%m/%d/%Y %I:%M:%S %p"),
     )
     for text, pattern in candidates:
         try:
@@ -127,11 +96,11 @@ def _time(ini: Sections, xml: Mapping[str, str]) -> datetime | None:
     return None
 
 
-def _beam(ini: Sections, section: str) -> BeamSettings | None:
-    voltage_v = _number(ini, "Beam", "HV") or _number(ini, section, "HV")
-    current_a = _number(ini, section, "BeamCurrent")
-    working_distance_m = _number(ini, section, "WD")
-    hfw_m = _number(ini, section, "HFW")
+def _beam(ini: IniText, section: str) -> BeamSettings | None:
+    voltage_v = ini.number("Beam", "HV") or ini.number(section, "HV")
+    current_a = ini.number(section, "BeamCurrent")
+    working_distance_m = ini.number(section, "WD")
+    hfw_m = ini.number(section, "HFW")
     if voltage_v is None or current_a is None or working_distance_m is None or hfw_m is None:
         return None
     return BeamSettings(
@@ -139,16 +108,16 @@ def _beam(ini: Sections, section: str) -> BeamSettings | None:
         beam_current_a=current_a,
         working_distance_m=working_distance_m,
         hfw_m=hfw_m,
-        shift=ImagePoint(_number(ini, "Beam", "BeamShiftX") or 0.0, _number(ini, "Beam", "BeamShiftY") or 0.0),
-        stigmation_x=_number(ini, "Beam", "StigmatorX") or 0.0,
-        stigmation_y=_number(ini, "Beam", "StigmatorY") or 0.0,
-        scan_rotation_rad=_number(ini, "Beam", "ScanRotation") or 0.0,
+        shift=ImagePoint(ini.number("Beam", "BeamShiftX") or 0.0, ini.number("Beam", "BeamShiftY") or 0.0),
+        stigmation_x=ini.number("Beam", "StigmatorX") or 0.0,
+        stigmation_y=ini.number("Beam", "StigmatorY") or 0.0,
+        scan_rotation_rad=ini.number("Beam", "ScanRotation") or 0.0,
     )
 
 
 def _beam_from_xml(xml: Mapping[str, str]) -> BeamSettings | None:
     def number(name: str) -> float | None:
-        return _float(xml.get(name, ""))
+        return parse_number(xml.get(name, ""))
 
     voltage_v, current_a = number("Optics/AccelerationVoltage"), number("Optics/BeamCurrent")
     working_distance_m, hfw_m = number("Optics/WorkingDistance"), number("Optics/FullScanFieldOfView/X")
@@ -166,34 +135,34 @@ def _beam_from_xml(xml: Mapping[str, str]) -> BeamSettings | None:
     )
 
 
-def _detector(ini: Sections) -> DetectorSettings | None:
+def _detector(ini: IniText) -> DetectorSettings | None:
     """Return the detector named in [Detectors]; its brightness and contrast are per cent in the file."""
-    name = _text(ini, "Detectors", "Name")
-    brightness, contrast = _number(ini, name, "Brightness"), _number(ini, name, "Contrast")
+    name = ini.text("Detectors", "Name")
+    brightness, contrast = ini.number(name, "Brightness"), ini.number(name, "Contrast")
     if brightness is None or contrast is None:
         return None
-    mode = _text(ini, "Detectors", "Mode") or _text(ini, name, "Signal")
+    mode = ini.text("Detectors", "Mode") or ini.text(name, "Signal")
     return DetectorSettings(
         name=name, mode=mode, brightness_fraction=brightness / 100, contrast_fraction=contrast / 100
     )
 
 
-def _stage(ini: Sections) -> StagePosition | None:
+def _stage(ini: IniText) -> StagePosition | None:
     """Return the pose of [Stage]; the beam sections hold it corrected for beam shift and are not the pose."""
-    x_m, y_m, z_m = (_number(ini, "Stage", f"Stage{axis}") for axis in "XYZ")
-    r_rad, t_rad = _number(ini, "Stage", "StageR"), _number(ini, "Stage", "StageT")
+    x_m, y_m, z_m = (ini.number("Stage", f"Stage{axis}") for axis in "XYZ")
+    r_rad, t_rad = ini.number("Stage", "StageR"), ini.number("Stage", "StageT")
     if x_m is None or y_m is None or z_m is None or r_rad is None or t_rad is None:
         return None
     return StagePosition(x_m=x_m, y_m=y_m, z_m=z_m, r_rad=r_rad, t_rad=t_rad)
 
 
-def _instrument(ini: Sections, xml: Mapping[str, str]) -> InstrumentInfo | None:
-    model = _text(ini, "System", "SystemType") or xml.get("Instrument/InstrumentClass", "")
+def _instrument(ini: IniText, xml: Mapping[str, str]) -> InstrumentInfo | None:
+    model = ini.text("System", "SystemType") or xml.get("Instrument/InstrumentClass", "")
     if not model:
         return None
     return InstrumentInfo(
         manufacturer=xml.get("Instrument/Manufacturer", "") or _MANUFACTURER,
         model=model,
-        serial_number=_text(ini, "System", "Dnumber") or xml.get("Instrument/InstrumentID", ""),
-        software_version=_text(ini, "System", "Software") or xml.get("Instrument/ControlSoftwareVersion", ""),
+        serial_number=ini.text("System", "Dnumber") or xml.get("Instrument/InstrumentID", ""),
+        software_version=ini.text("System", "Software") or xml.get("Instrument/ControlSoftwareVersion", ""),
     )
