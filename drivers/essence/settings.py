@@ -8,8 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fibsem_runtime.core.units import NM, UM
+from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.chain import KinematicChain
-from fibsem_runtime.hal.devices import AxisLimits
 from fibsem_runtime.hal.shapes import ScanDirection
 
 Range: TypeAlias = tuple[float, float]

@@ -9,7 +9,8 @@ from typing import Final
 from drivers.essence.ports import AxisTargets, Phase
 from fibsem_runtime.core import DetectorSettings, ImagePoint, StagePosition
 from fibsem_runtime.core.errors import HardwareError, MillingError
-from fibsem_runtime.hal.devices import AxisLimits, StageLimits
+from fibsem_runtime.hal.axes import AxisLimits
+from fibsem_runtime.hal.devices import StageLimits
 
 MANUFACTURER: Final = "TESCAN"
 

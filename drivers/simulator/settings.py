@@ -18,8 +18,8 @@ from drivers.simulator.materials import RemovalSettings
 from drivers.simulator.optics_settings import OpticsSettings
 from drivers.simulator.scene_settings import SceneSettings
 from fibsem_runtime.core.units import UM
+from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.chain import KinematicChain
-from fibsem_runtime.hal.devices import AxisLimits
 from fibsem_runtime.hal.stage_ranges import Range, StageRangeSettings
 
 CurrentPa: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]

@@ -30,7 +30,7 @@ from fibsem_runtime.core import (
 from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import BeamError, RefusedSettingError
 from fibsem_runtime.core.units import format_angle, format_quantity
-from fibsem_runtime.hal.devices import AxisLimits
+from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.guards.readback import check_current_exists, check_ratio, check_value
 
 T = TypeVar("T")

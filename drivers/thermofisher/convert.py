@@ -17,7 +17,8 @@ from fibsem_runtime.core import BeamSettings, DetectorSettings, ImagePoint, Imag
 from fibsem_runtime.core.errors import ImageFileError, NotSupportedError, RefusedSettingError, StageLimitError
 from fibsem_runtime.core.image import Pixels
 from fibsem_runtime.core.units import format_angle
-from fibsem_runtime.hal.devices import AxisLimits, MillingState, StageLimits
+from fibsem_runtime.hal.axes import AxisLimits
+from fibsem_runtime.hal.devices import MillingState, StageLimits
 from fibsem_runtime.hal.shapes import CrossSection, RectangleShape, ScanDirection
 
 RAW: Final = "Raw"

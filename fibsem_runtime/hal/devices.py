@@ -1,4 +1,6 @@
-"""The small protocols that a driver implements, one capability each.
+"""Stage, beams and patterning: the small protocols that every driver implements, one capability each.
+
+What an instrument may have beyond them is in `manipulator`, `gas`, `chamber` and `equipment`.
 
 Calls block, take a cancel token and return what the instrument reads back. A value that the instrument refused is an
 error, never a silent default. Every error is one of `fibsem_runtime.core.errors.HardwareError` or ``Cancelled``.
@@ -21,19 +23,8 @@ from fibsem_runtime.core import (
     ImageSettings,
     StagePosition,
 )
+from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisLimits:
-    """Allowed range of one axis, ends included; the unit is the axis' own (m or rad)."""
-
-    low: float
-    high: float
-
-    def contains(self, value: float) -> bool:
-        """Tell whether ``value`` is allowed."""
-        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,33 +147,6 @@ class Milling(Protocol):
 
     def state(self) -> MillingState:
         """Read the state of the engine."""
-
-
-class Manipulator(Protocol):
-    """Needle that can be inserted and retracted."""
-
-    def is_inserted(self) -> bool:
-        """Read whether it is in the chamber's working space."""
-
-    def retract(self, *, cancel: CancelToken) -> None:
-        """Park it; safe to call twice."""
-
-
-class GasInjection(Protocol):
-    """Gas needle."""
-
-    def is_inserted(self) -> bool:
-        """Read whether the needle is near the sample."""
-
-    def retract(self, *, cancel: CancelToken) -> None:
-        """Close the valve and park the needle; safe to call twice."""
-
-
-class Vacuum(Protocol):
-    """Chamber state."""
-
-    def is_pumped(self) -> bool:
-        """Read whether the chamber is at working pressure."""
 
 
 class Driver(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from fibsem_runtime.core.errors import ConfigError
+from fibsem_runtime.hal.coverage import Coverage
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -21,6 +22,10 @@ class DriverPlugin(Protocol):
     @property
     def settings_model(self) -> type[BaseModel]:
         """Return the model of the driver's section of ``config.yaml``."""
+
+    @property
+    def coverage(self) -> Coverage:
+        """Say of every HAL function with what it is carried out and where that was verified, or why it is absent."""
 
     def open(self, settings: Any, *, seed: int, state_directory: Path | None) -> Microscope:
         """Connect with validated ``settings``; ``state_directory`` is where a simulator keeps its sample between runs.

@@ -7,7 +7,8 @@ from typing import Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fibsem_runtime.hal.devices import AxisLimits, StageLimits
+from fibsem_runtime.hal.axes import AxisLimits
+from fibsem_runtime.hal.devices import StageLimits
 
 Range: TypeAlias = tuple[float, float]
 

@@ -7,8 +7,10 @@ from functools import partial
 
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
-from fibsem_runtime.hal.devices import Beam, GasInjection, Manipulator, MillingState
+from fibsem_runtime.hal.devices import Beam, MillingState
+from fibsem_runtime.hal.gas import GasInjection
 from fibsem_runtime.hal.guards.milling import GuardedMilling
+from fibsem_runtime.hal.manipulator import Manipulator
 from fibsem_runtime.hal.microscope import Microscope
 
 

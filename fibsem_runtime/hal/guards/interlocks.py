@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from fibsem_runtime.core.errors import BeamError, InterlockError, VacuumError
 from fibsem_runtime.hal.devices import Beam, MillingState
+from fibsem_runtime.hal.gas import GasInjection
+from fibsem_runtime.hal.manipulator import Manipulator
 from fibsem_runtime.hal.microscope import Microscope
 
 
@@ -30,12 +32,16 @@ class Interlocks:
 
     def refuse_with_needles(self, action: str) -> None:
         """Raise `InterlockError` when manipulator or gas needle are in the way (I7)."""
-        for name, device in (
-            ("manipulator", self.microscope.manipulator),
-            ("gas needle", self.microscope.gas_injection),
-        ):
-            if device is not None and device.is_inserted():
-                raise InterlockError(f"asked to {action} while the {name} is inserted; retract the {name} first")
+        self.refuse_with_manipulator(action)
+        self.refuse_with_gas_needle(action)
+
+    def refuse_with_manipulator(self, action: str) -> None:
+        """Raise `InterlockError` when the manipulator is inserted."""
+        _refuse_inserted(self.microscope.manipulator, "manipulator", action)
+
+    def refuse_with_gas_needle(self, action: str) -> None:
+        """Raise `InterlockError` when a gas needle is inserted."""
+        _refuse_inserted(self.microscope.gas_injection, "gas needle", action)
 
     def require_vacuum(self, action: str) -> None:
         """Raise `VacuumError` when the instrument can tell that its chamber is not pumped (I15)."""
@@ -50,3 +56,8 @@ class Interlocks:
             raise BeamError(f"asked to {action} while the {name} beam is off; switch it on at the instrument")
         if beam.is_blanked():
             raise BeamError(f"asked to {action} while the {name} beam is blanked; unblank it first")
+
+
+def _refuse_inserted(device: Manipulator | GasInjection | None, name: str, action: str) -> None:
+    if device is not None and device.is_inserted():
+        raise InterlockError(f"asked to {action} while the {name} is inserted; retract the {name} first")

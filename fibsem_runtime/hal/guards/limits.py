@@ -8,7 +8,8 @@ from collections.abc import Callable
 from fibsem_runtime.core import StagePosition
 from fibsem_runtime.core.errors import InterlockError, MotionError, StageLimitError
 from fibsem_runtime.core.units import format_angle, format_quantity
-from fibsem_runtime.hal.devices import AxisLimits, StageLimits
+from fibsem_runtime.hal.axes import AxisLimits
+from fibsem_runtime.hal.devices import StageLimits
 from fibsem_runtime.hal.guards.settings import GuardSettings
 from fibsem_runtime.hal.route import is_flat, is_large_rotation
 

@@ -15,7 +15,8 @@ class GuardSettings(BaseModel):
     ``max_move_mm`` caps the length of one stage move: two grids of a shuttle lie within it, a slip of the decimal point
     does not. ``position_tolerance_um`` and ``angle_tolerance_deg`` say how near a read-back must be to what was asked.
     ``max_overtilt_deg`` bounds the tilt away from where a pattern was drawn: published recipes use up to 1°, 10°
-    endanger a thin lamella (milling.md, overtilt recipes; safety.md I12).
+    endanger a thin lamella (milling.md, overtilt recipes; safety.md I12). ``max_manipulator_move_um`` caps one move of
+    the needle: the longest that the lift-out recipes ask for at once is about 400 µm (safety.md I6).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,6 +29,8 @@ class GuardSettings(BaseModel):
     working_distance_tolerance_um: float = Field(default=2.0, gt=0, le=100)
     shift_tolerance_nm: float = Field(default=5.0, gt=0, le=1000)
     max_overtilt_deg: float = Field(default=2.0, ge=0, le=10)
+    max_manipulator_move_um: float = Field(default=500.0, gt=0, le=10_000)
+    manipulator_tolerance_um: float = Field(default=1.0, gt=0, le=100)
 
     @property
     def max_move_m(self) -> float:
@@ -58,3 +61,13 @@ class GuardSettings(BaseModel):
     def max_overtilt_rad(self) -> float:
         """Return the largest tilt away from where a pattern was drawn."""
         return math.radians(self.max_overtilt_deg)
+
+    @property
+    def max_manipulator_move_m(self) -> float:
+        """Return the longest move of the needle."""
+        return self.max_manipulator_move_um * UM
+
+    @property
+    def manipulator_tolerance_m(self) -> float:
+        """Return how near the needle must arrive."""
+        return self.manipulator_tolerance_um * UM
