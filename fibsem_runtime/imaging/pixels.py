@@ -34,7 +34,8 @@ def read_gray(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:
     if page.compression in _BY_OPENCV:
         return _single_channel(path, _decode_with_opencv(path, tif))
     if page.compression not in _BY_TIFFFILE:
-        raise ImageFileError(f"the image {path} is compressed with {page.compression}; save it without compression")
+        name = getattr(page.compression, "name", page.compression)
+        raise ImageFileError(f"the image {path} is compressed with {name}; save it without compression")
     pixels = page.asarray()
     if page.photometric == _PALETTE and pixels.ndim == 2:
         pixels = _shown_colours(path, page, pixels)
