@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.columns import lay_out_terrain
+from drivers.simulator.footprint import Footprint, footprint_of
 from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
 from drivers.simulator.materials import RemovalSettings, grazing_peaks, removal_rates
 from drivers.simulator.pattern import DrawnPattern, Stroke, draw_pattern
@@ -16,8 +17,8 @@ from drivers.simulator.rays import deepen, lay_out_cuts
 from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.view import View
 from fibsem_runtime.core.errors import MillingError
-from fibsem_runtime.core.units import NM, UM
-from fibsem_runtime.hal.shapes import RectangleShape, ScanDirection
+from fibsem_runtime.core.units import UM
+from fibsem_runtime.hal.shapes import Shape
 
 __all__ = [
     "DrawnPattern",
@@ -36,9 +37,6 @@ Limits: TypeAlias = tuple[float, float]
 
 DRIFT_ROOM_M: Final = 0.3 * UM
 """Room around a pattern for drift; a cut grows when that is not enough."""
-
-SAMPLES_PER_SIGMA: Final = 4
-"""Samples of the front across an edge in one sigma of the probe: an edge is exact to 0.5 % of sigma (calc)."""
 
 LEAST_REMOVAL_M: Final = 1e-12
 """Ice removed by a dose too small to be followed; a hundred sub-steps lose less than 0.1 nm of depth."""
@@ -86,67 +84,58 @@ def mill(
     for stroke in pattern.strokes(from_s, until_s):
         cut = cuts[stroke.shape_index]
         shape = pattern.shapes[stroke.shape_index]
-        _refuse_turned(cut, shape, view)
-        limits_u_m, limits_v_m = _limits(cut, shape, stroke, view)
-        _make_room(cut, limits_u_m, limits_v_m, probe.reach_m)
+        footprint = footprint_of(shape)
+        _refuse_turned(cut, footprint, view)
+        place_m = cut.axes[:2] @ (_centre_of(shape, view) - cut.origin)
+        _make_room(cut, place_m, footprint.half_size_m, probe.reach_m)
         others = lay_out_cuts([c for c in sample.cuts if c is not cut], cut, terrain)
-        rows, columns = cut.front_m.shape
-        charge_u = _profiles(_samples_m(cut.u0_m, cut.du_m, columns), limits_u_m, probe)
-        charge_v = _profiles(_samples_m(cut.v0_m, cut.dv_m, rows), limits_v_m, probe)
-        parts = np.array([[1 - probe.tail_fraction], [probe.tail_fraction]]) * stroke.charge_c_per_m2
         grid = np.array([*cut.origin, *cut.axes.ravel(), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m])
-        deepen(cut.front_m, grid, charge_u, charge_v * parts, terrain, others, rates, LEAST_REMOVAL_M)
+        deepen(
+            cut.front_m, grid, _charge(cut, footprint, place_m, stroke, probe), terrain, others, rates, LEAST_REMOVAL_M
+        )
 
 
-def _axes_of(shape: RectangleShape, view: View) -> NDArray[np.float64]:
-    """Return (u, v, w) of a shape's cut: v along or against the travel of its milled line, w along the ions."""
-    sideways = shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT)
-    angle_rad = shape.rotation_rad + (math.pi / 2 if sideways else 0.0)
-    cos, sin = math.cos(angle_rad), math.sin(angle_rad)
+def _charge(
+    cut: Cut, footprint: Footprint, place_m: NDArray[np.float64], stroke: Stroke, probe: IonProbe
+) -> NDArray[np.float64]:
+    """Return (v, u) float64, C/m²: the dose of core and tail with the shape's centre at ``place_m``."""
+    rows, columns = cut.front_m.shape
+    u_m = _samples_m(cut.u0_m, cut.du_m, columns) - place_m[0]
+    v_m = _samples_m(cut.v0_m, cut.dv_m, rows) - place_m[1]
+    charge = (1 - probe.tail_fraction) * footprint.dose(u_m, v_m, stroke, probe.sigma_m)
+    if probe.tail_fraction > 0:
+        charge += probe.tail_fraction * footprint.dose(u_m, v_m, stroke, probe.tail_sigma_m)
+    return np.asarray(stroke.charge_c_per_m2 * charge)
+
+
+def _axes_of(footprint: Footprint, view: View) -> NDArray[np.float64]:
+    """Return (u, v, w) of a footprint in the specimen frame, w along the ions."""
+    cos, sin = math.cos(footprint.angle_rad), math.sin(footprint.angle_rad)
     across = cos * view.right + sin * view.up
     return np.array([across, cos * view.up - sin * view.right, view.direction], np.float64)
 
 
-def _centre_of(shape: RectangleShape, view: View) -> NDArray[np.float64]:
+def _centre_of(shape: Shape, view: View) -> NDArray[np.float64]:
     """Return the point of the specimen frame under the shape's centre, in the plane of the view's origin."""
     return np.asarray(view.origin + shape.centre.x_m * view.right + shape.centre.y_m * view.up, np.float64)
 
 
-def _size(shape: RectangleShape) -> tuple[float, float]:
-    """Return the shape's extent in u and v of its cut."""
-    if shape.scan_direction in (ScanDirection.LEFT_TO_RIGHT, ScanDirection.RIGHT_TO_LEFT):
-        return shape.height_m, shape.width_m
-    return shape.width_m, shape.height_m
-
-
-def _refuse_turned(cut: Cut, shape: RectangleShape, view: View) -> None:
-    if np.abs(_axes_of(shape, view) - cut.axes).max() > TURN_LIMIT:
+def _refuse_turned(cut: Cut, footprint: Footprint, view: View) -> None:
+    if np.abs(_axes_of(footprint, view) - cut.axes).max() > TURN_LIMIT:
         raise MillingError("the sample was tilted or turned while a pattern was drawn; stop, draw it again and mill on")
 
 
-def _limits(cut: Cut, shape: RectangleShape, stroke: Stroke, view: View) -> tuple[Limits, Limits]:
-    """Return the ends of the dosed strip in u and v of the cut, as the beam hits the sample now."""
-    u, v, _ = cut.axes @ (_centre_of(shape, view) - cut.origin)
-    width_m, height_m = _size(shape)
-    # With v turned by 90° for sideways scans, left to right runs against v as top to bottom does.
-    downwards = shape.scan_direction in (ScanDirection.TOP_TO_BOTTOM, ScanDirection.LEFT_TO_RIGHT)
-    ends = [(f - 0.5) * height_m * (-1 if downwards else 1) for f in (stroke.start_fraction, stroke.end_fraction)]
-    return (u - width_m / 2, u + width_m / 2), (v + min(ends), v + max(ends))
-
-
-def _open_cut(shape: RectangleShape, view: View, probe: IonProbe) -> Cut:
-    width_m, height_m = _size(shape)
-    du_m = float(np.clip(probe.sigma_m, 40 * NM, 60 * NM))
-    dv_m = float(np.clip(probe.sigma_m / SAMPLES_PER_SIGMA, 2 * NM, 25 * NM))
+def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
+    footprint = footprint_of(shape)
+    half_u_m, half_v_m = footprint.half_size_m
+    du_m, dv_m = footprint.pitch_m(probe.sigma_m)
     margin_m = DRIFT_ROOM_M + probe.reach_m
-    columns, rows = (
-        2 * math.ceil((half + margin_m) / d) + 1 for half, d in ((width_m / 2, du_m), (height_m / 2, dv_m))
-    )
+    columns, rows = (2 * math.ceil((half + margin_m) / d) + 1 for half, d in ((half_u_m, du_m), (half_v_m, dv_m)))
     centre = _centre_of(shape, view)
     # The origin lies on the film's plane, so that fronts are small numbers and float32 keeps them to picometres.
     return Cut(
         origin=np.asarray(centre - view.direction * (centre[2] / view.direction[2])),
-        axes=_axes_of(shape, view),
+        axes=_axes_of(footprint, view),
         u0_m=-(columns - 1) / 2 * du_m,
         du_m=du_m,
         v0_m=-(rows - 1) / 2 * dv_m,
@@ -159,23 +148,11 @@ def _samples_m(start_m: float, pitch_m: float, count: int) -> NDArray[np.float64
     return np.asarray(start_m + pitch_m * np.arange(count), np.float64)
 
 
-def _profiles(at_m: NDArray[np.float64], limits_m: Limits, probe: IonProbe) -> NDArray[np.float64]:
-    """Return (2, samples): a strip of unit dose blurred by the probe's core and by its tail, exactly."""
-    low_m, high_m = at_m - limits_m[0], at_m - limits_m[1]
-    sigmas_m = (probe.sigma_m, probe.tail_sigma_m)
-    return np.array([_blurred_step(low_m, s) - _blurred_step(high_m, s) for s in sigmas_m])
-
-
-def _blurred_step(distance_m: NDArray[np.float64], sigma_m: float) -> NDArray[np.float64]:
-    """Return the Gaussian cumulative distribution, which is half an error function."""
-    scaled = distance_m / (sigma_m * math.sqrt(2))
-    return np.array([math.erf(x) for x in scaled]) / 2
-
-
-def _make_room(cut: Cut, limits_u_m: Limits, limits_v_m: Limits, reach_m: float) -> None:
-    """Enlarge the cut's grid where the dose would leave it."""
-    before_u, after_u = _missing(cut.u0_m, cut.du_m, cut.front_m.shape[1], limits_u_m, reach_m)
-    before_v, after_v = _missing(cut.v0_m, cut.dv_m, cut.front_m.shape[0], limits_v_m, reach_m)
+def _make_room(cut: Cut, place_m: NDArray[np.float64], half_size_m: tuple[float, float], reach_m: float) -> None:
+    """Enlarge the cut's grid where the dose of a shape at ``place_m`` would leave it."""
+    ends_u_m, ends_v_m = ((float(at) - half, float(at) + half) for at, half in zip(place_m, half_size_m, strict=True))
+    before_u, after_u = _missing(cut.u0_m, cut.du_m, cut.front_m.shape[1], ends_u_m, reach_m)
+    before_v, after_v = _missing(cut.v0_m, cut.dv_m, cut.front_m.shape[0], ends_v_m, reach_m)
     if before_u or after_u or before_v or after_v:
         cut.front_m = np.pad(cut.front_m, ((before_v, after_v), (before_u, after_u)), constant_values=-np.inf)
         cut.u0_m -= before_u * cut.du_m

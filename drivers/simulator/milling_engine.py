@@ -14,7 +14,7 @@ from fibsem_runtime.core.errors import BeamError, MillingError, RefusedSettingEr
 from fibsem_runtime.core.units import NM, format_quantity
 from fibsem_runtime.hal.devices import MillingProgress, MillingState
 from fibsem_runtime.hal.field import outside_field
-from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind, rectangles_only
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
 
 _SAME = 1e-6
 """Relative difference below which two currents or voltages are the same setting."""
@@ -26,7 +26,7 @@ _STOP_TIMEOUT_S = 60.0
 
 
 class MillingEngine:
-    """Mill rectangles with the ion beam; one pattern at a time."""
+    """Mill shapes with the ion beam; one pattern at a time."""
 
     def __init__(self, machine: Machine) -> None:
         """Serve one machine."""
@@ -45,7 +45,7 @@ class MillingEngine:
     @property
     def shape_kinds(self) -> frozenset[ShapeKind]:
         """Return the shapes that can be drawn."""
-        return frozenset({ShapeKind.RECTANGLE})
+        return frozenset(ShapeKind)
 
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return its beam time in seconds; see `fibsem_runtime.hal.devices.Milling`.
@@ -54,7 +54,6 @@ class MillingEngine:
         from the beam's; what was drawn before stays.
         """
         self._machine.begin("drawing a pattern")
-        rectangles = rectangles_only(shapes)
         self._refuse_other_conditions(settings)
         limits = self._machine.column(BeamType.ION).hfw_limits_m
         if not limits.contains(settings.hfw_m):
@@ -62,12 +61,12 @@ class MillingEngine:
                 f"a milling field of {format_quantity(settings.hfw_m, 'm')} was asked for, allowed are "
                 f"{format_quantity(limits.low, 'm')} to {format_quantity(limits.high, 'm')}"
             )
-        problem = outside_field(rectangles, hfw_m=settings.hfw_m)
+        problem = outside_field(shapes, hfw_m=settings.hfw_m)
         if problem:
             raise MillingError(f"the pattern does not fit its field: {problem}; nothing was drawn")
-        pattern = draw_pattern(rectangles, current_a=settings.beam_current_a, dose_c_per_m3=settings.dose_c_per_m3)
+        pattern = draw_pattern(shapes, current_a=settings.beam_current_a, dose_c_per_m3=settings.dose_c_per_m3)
         self._machine.set_hfw(BeamType.ION, settings.hfw_m)
-        self._machine.state.drawing = DrawingState(shapes=rectangles, settings=settings, total_s=pattern.total_s)
+        self._machine.state.drawing = DrawingState(shapes=list(shapes), settings=settings, total_s=pattern.total_s)
         self._machine.save()
         return pattern.total_s
 

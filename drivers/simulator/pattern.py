@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from fibsem_runtime.core.errors import MillingError
-from fibsem_runtime.hal.shapes import CrossSection, RectangleShape
+from fibsem_runtime.hal.shapes import CrossSection, RectangleShape, Shape
 
 STAIRCASE_STEP_COUNT: Final = 10
 """Steps of a regular cross-section (assumed; vendors call it the multi-scan pass count, milling.md section 2)."""
@@ -32,7 +32,7 @@ class Stroke:
 class DrawnPattern:
     """Shapes in milling order, one after the other, with the beam time of each."""
 
-    shapes: tuple[RectangleShape, ...]
+    shapes: tuple[Shape, ...]
     current_a: float
     dose_c_per_m3: float
     durations_s: tuple[float, ...]
@@ -58,18 +58,19 @@ class DrawnPattern:
     def _shape_strokes(self, index: int, begin_fraction: float, end_fraction: float) -> Iterator[Stroke]:
         shape = self.shapes[index]
         charge_c_per_m2 = shape.depth_m * self.dose_c_per_m3
-        if shape.cross_section is CrossSection.CLEANING:
+        cross_section = _cross_section(shape)
+        if cross_section is CrossSection.CLEANING:
             yield _stroke(index, begin_fraction, end_fraction, charge_c_per_m2)
-        elif shape.cross_section is CrossSection.REGULAR:
+        elif cross_section is CrossSection.REGULAR:
             yield from _staircase(index, begin_fraction, end_fraction, charge_c_per_m2)
         else:
             yield _stroke(index, 0.0, 1.0, charge_c_per_m2 * (end_fraction - begin_fraction))
 
 
-def draw_pattern(shapes: Sequence[RectangleShape], *, current_a: float, dose_c_per_m3: float) -> DrawnPattern:
+def draw_pattern(shapes: Sequence[Shape], *, current_a: float, dose_c_per_m3: float) -> DrawnPattern:
     """Lay out the beam time of ``shapes``: area x depth x ``dose_c_per_m3`` / current each (milling.md section 7).
 
-    A rectangle is scanned as a whole many times, evenly over its time. A cleaning cross-section is milled line by line
+    A shape is scanned as a whole many times, evenly over its time. A cleaning cross-section is milled line by line
     towards the face, each line to its full dose. A regular cross-section is a staircase: every pass reaches from one
     step to the face, which alone receives the full depth, so that it needs about half the time (assumed).
     Raises `MillingError` for an empty pattern and for values that are not above zero.
@@ -81,8 +82,8 @@ def draw_pattern(shapes: Sequence[RectangleShape], *, current_a: float, dose_c_p
             f"milling needs a current and a dose above zero, got {current_a:g} A and {dose_c_per_m3:g} C/m³"
         )
     for shape in shapes:
-        if min(shape.width_m, shape.height_m, shape.depth_m) <= 0:
-            raise MillingError(f"a shape needs a width, height and depth above 0 m, got {shape}")
+        if min(shape.area_m2, shape.depth_m) <= 0:
+            raise MillingError(f"a shape needs a size and a depth above 0 m, got {shape}")
     return DrawnPattern(
         shapes=tuple(shapes),
         current_a=current_a,
@@ -93,9 +94,14 @@ def draw_pattern(shapes: Sequence[RectangleShape], *, current_a: float, dose_c_p
     )
 
 
-def _duration_ratio(shape: RectangleShape) -> float:
+def _cross_section(shape: Shape) -> CrossSection:
+    """Return how a shape is milled; all but rectangles as a whole."""
+    return shape.cross_section if isinstance(shape, RectangleShape) else CrossSection.RECTANGLE
+
+
+def _duration_ratio(shape: Shape) -> float:
     steps = STAIRCASE_STEP_COUNT
-    return (steps + 1) / (2 * steps) if shape.cross_section is CrossSection.REGULAR else 1.0
+    return (steps + 1) / (2 * steps) if _cross_section(shape) is CrossSection.REGULAR else 1.0
 
 
 def _stroke(index: int, start_fraction: float, end_fraction: float, charge_c_per_m2: float) -> Stroke:

@@ -229,10 +229,8 @@ def advance(
 
 
 @with_memory
-def deepen(
-    front_m: Any, grid: Any, charge_u: Any, charge_v: Any, terrain: Any, cuts: Any, rates: Any, least_m: float
-) -> None:
-    """Deposit a dose on a cut: at (v, u) the charge sum_k charge_v[k, v] x charge_u[k, u] in C/m².
+def deepen(front_m: Any, grid: Any, charge: Any, terrain: Any, cuts: Any, rates: Any, least_m: float) -> None:
+    """Deposit ``charge``, (v, u) float64 in C/m², on a cut.
 
     ``front_m``: (v, u) float32, changed in place. ``grid``: (16,) float64, its origin, axes row by row, u0, du, v0, dv.
     Charge that would remove less than ``least_m`` of ice is left out.
@@ -241,12 +239,9 @@ def deepen(
     for j in range(front_m.shape[0]):
         v = grid[14] + j * grid[15]
         for i in range(front_m.shape[1]):
-            charge = 0.0
-            for k in range(charge_u.shape[0]):
-                charge += charge_v[k, j] * charge_u[k, i]
-            if charge * rates[0, ICE] >= least_m:
+            if charge[j, i] * rates[0, ICE] >= least_m:
                 u = grid[12] + i * grid[13]
                 px = grid[0] + u * grid[3] + v * grid[6]
                 py = grid[1] + u * grid[4] + v * grid[7]
                 pz = grid[2] + u * grid[5] + v * grid[8]
-                front_m[j, i] = advance(front_m[j, i], charge, px, py, pz, dx, dy, dz, terrain, cuts, rates)
+                front_m[j, i] = advance(front_m[j, i], charge[j, i], px, py, pz, dx, dy, dz, terrain, cuts, rates)
