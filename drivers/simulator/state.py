@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from drivers.simulator.sample import Cut
 from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
-from fibsem_runtime.hal.shapes import MillingSettings, RectangleShape
+from fibsem_runtime.hal.shapes import MillingSettings, Shape
 
 FORMAT = 1
 
@@ -60,7 +60,7 @@ class DrawingState(State):
     ``cut_count`` is 0 until the first beam time was spent.
     """
 
-    shapes: list[RectangleShape]
+    shapes: list[Shape]
     settings: MillingSettings
     total_s: float
     milled_s: float = 0.0
