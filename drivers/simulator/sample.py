@@ -60,6 +60,9 @@ class Sample:
     ``top_m``, ``bottom_m``: (ny, nx) float32, upper and lower surface at ``x0 + i pitch``, ``y0 + j pitch``; a hole in
     the film has top <= bottom. ``coating_m``: (ny, nx) float32, thickness of the coating inside ``top_m``.
     ``material``: (ny, nx) uint8, `Material` below the coating.
+
+    The four maps are made read-only: who changes the surface assigns a new array, so that what is computed from one may be
+    kept for as long as it lives. Cuts are changed in place.
     """
 
     x0_m: float
@@ -71,3 +74,8 @@ class Sample:
     material: NDArray[np.uint8]
     cells: list[Cell] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the height field read-only."""
+        for array in (self.top_m, self.bottom_m, self.coating_m, self.material):
+            array.setflags(write=False)

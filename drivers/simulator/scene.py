@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.simulator.colony import place_cells
 from drivers.simulator.dome import grow_cell, window
@@ -36,16 +37,24 @@ def build_sample(settings: SceneSettings, *, seed: int) -> Sample:
     axis_m = ((np.arange(size) - (size - 1) / 2) * settings.pitch_um * UM).astype(np.float32)
     square = Square.draw(settings, rng)
     cells = place_cells(settings, square, rng)
-    sample = _bare_grid(settings, square, axis_m)
-    sample.cells = cells
-    ice_m = _freeze(settings, cells, sample, axis_m, rng)
+    bottom_m, material = _bare_grid(settings, square, axis_m)
+    ice_m = _freeze(settings, cells, material, axis_m, rng)
     _add_crystals(ice_m, settings, axis_m, rng)
-    _cover(settings, sample, ice_m, rng)
-    return sample
+    top_m, coating_m = _cover(settings, bottom_m, material, ice_m, rng)
+    return Sample(
+        x0_m=float(axis_m[0]),
+        y0_m=float(axis_m[0]),
+        pitch_m=settings.pitch_um * UM,
+        top_m=top_m,
+        bottom_m=bottom_m,
+        coating_m=coating_m,
+        material=material,
+        cells=cells,
+    )
 
 
-def _bare_grid(settings: SceneSettings, square: Square, axis_m: FloatMap) -> Sample:
-    """Return film and bars without anything on them."""
+def _bare_grid(settings: SceneSettings, square: Square, axis_m: FloatMap) -> tuple[FloatMap, NDArray[np.uint8]]:
+    """Return lower surface and material of film and bars without anything on them."""
     along = square.along_sides(axis_m)
     is_bar = square.free_distance_m(along) < 0
     bottom_m = np.where(
@@ -53,31 +62,26 @@ def _bare_grid(settings: SceneSettings, square: Square, axis_m: FloatMap) -> Sam
     )
     if settings.holes is not None:
         bottom_m[~is_bar & (square.hole_distance_m(along, settings.holes) > 0)] = 0
-    return Sample(
-        x0_m=float(axis_m[0]),
-        y0_m=float(axis_m[0]),
-        pitch_m=settings.pitch_um * UM,
-        top_m=np.zeros_like(bottom_m),
-        bottom_m=bottom_m,
-        coating_m=np.zeros_like(bottom_m),
-        material=np.where(is_bar, Material.BAR, Material.FILM).astype(np.uint8),
-    )
+    return bottom_m, np.where(is_bar, Material.BAR, Material.FILM).astype(np.uint8)
 
 
 def _freeze(
-    settings: SceneSettings, cells: list[Cell], sample: Sample, axis_m: FloatMap, rng: np.random.Generator
+    settings: SceneSettings,
+    cells: list[Cell],
+    material: NDArray[np.uint8],
+    axis_m: FloatMap,
+    rng: np.random.Generator,
 ) -> FloatMap:
-    """Lay cells and ice on the film and return their thickness; marks the cells in ``sample.material``."""
-    shape = sample.top_m.shape
-    roughness = smooth_noise(shape, ROUGHNESS_GRAIN_UM / settings.pitch_um, rng) * np.float32(
+    """Lay cells and ice on the film and return their thickness; marks the cells in ``material``."""
+    roughness = smooth_noise(material.shape, ROUGHNESS_GRAIN_UM / settings.pitch_um, rng) * np.float32(
         settings.roughness_nm * NM
     )
-    ice_m = np.full(shape, settings.ice_film_um * UM, np.float32)
+    ice_m = np.full(material.shape, settings.ice_film_um * UM, np.float32)
     for cell in cells:
         surface = grow_cell(cell, settings, axis_m, rng)
         part = ice_m[surface.rows, surface.columns]
         np.maximum(part, np.maximum(surface.height_m, surface.halo_m), out=part)
-        sample.material[surface.rows, surface.columns][surface.height_m > 0] = Material.CELL
+        material[surface.rows, surface.columns][surface.height_m > 0] = Material.CELL
     return np.where(ice_m > 0, np.maximum(ice_m + roughness, 0), 0).astype(np.float32)
 
 
@@ -97,15 +101,25 @@ def _add_crystals(ice_m: FloatMap, settings: SceneSettings, axis_m: FloatMap, rn
         ice_m[rows, columns] += (height_m * np.clip(1.3 * (1 - across / radius_m), 0, 1)).astype(np.float32)
 
 
-def _cover(settings: SceneSettings, sample: Sample, ice_m: FloatMap, rng: np.random.Generator) -> None:
-    """Put the coating on everything that is there; a hole in the film without ice stays open."""
+def _cover(
+    settings: SceneSettings,
+    bottom_m: FloatMap,
+    material: NDArray[np.uint8],
+    ice_m: FloatMap,
+    rng: np.random.Generator,
+) -> tuple[FloatMap, FloatMap]:
+    """Put the coating on everything that is there and return the upper surface and the thickness of the coating.
+
+    A hole in the film without ice stays open; it is marked in ``bottom_m`` and ``material``, ice in the latter.
+    """
     uneven = smooth_noise(ice_m.shape, COATING_GRAIN_UM / settings.pitch_um, rng)
     coating_m = np.float32(settings.coating_um * UM) * np.maximum(
         1 + np.float32(settings.coating_variation_fraction) * uneven, 0
     )
-    is_open = (sample.bottom_m == 0) & (ice_m < BARE_FILM_M)
-    sample.coating_m[...] = np.where(is_open, 0, coating_m)
-    sample.top_m[...] = np.where(is_open, np.float32(-settings.film_thickness_nm * NM), ice_m + coating_m)
-    sample.bottom_m[is_open] = np.float32(-settings.film_thickness_nm * NM)
-    sample.material[(sample.material == Material.FILM) & (ice_m >= BARE_FILM_M) & ~is_open] = Material.ICE
-    sample.material[is_open] = Material.VACUUM
+    is_open = (bottom_m == 0) & (ice_m < BARE_FILM_M)
+    coating_m[is_open] = 0
+    top_m = np.where(is_open, np.float32(-settings.film_thickness_nm * NM), ice_m + coating_m)
+    bottom_m[is_open] = np.float32(-settings.film_thickness_nm * NM)
+    material[(material == Material.FILM) & (ice_m >= BARE_FILM_M) & ~is_open] = Material.ICE
+    material[is_open] = Material.VACUUM
+    return top_m, coating_m

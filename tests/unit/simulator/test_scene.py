@@ -25,6 +25,12 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert one.cells == two.cells
 
 
+@pytest.mark.parametrize("name", ARRAYS)
+def test_nobody_writes_into_the_surface_of_a_sample(sample: Sample, name: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(sample, name)[0, 0] = 0
+
+
 def test_another_seed_gives_another_square() -> None:
     one, two = (build_sample(small(), seed=seed) for seed in (3, 4))
     assert one.cells != two.cells
