@@ -10,6 +10,7 @@ from drivers.simulator import optics
 from drivers.simulator.disturbances import Stream, generator
 from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.milling import probe_for
+from drivers.simulator.region import region_of
 from drivers.simulator.state import BeamState, FrameRecord
 from drivers.simulator.view import View
 from fibsem_runtime.core import (
@@ -25,7 +26,7 @@ from fibsem_runtime.core import (
 )
 from fibsem_runtime.core.errors import BeamError, RefusedSettingError
 from fibsem_runtime.core.units import NM, format_angle, format_quantity
-from fibsem_runtime.hal.devices import AxisLimits
+from fibsem_runtime.hal.axes import AxisLimits
 
 INSTRUMENT = InstrumentInfo(manufacturer="fibsem-runtime", model="Simulator", serial_number="", software_version="1")
 
@@ -247,9 +248,7 @@ def film_distance_m(view: View) -> float:
 
 
 def _record(frame_id: str, view: View, settings: ImageSettings, cut_count: int) -> FrameRecord:
-    left_px = top_px = 0
-    if settings.reduced_area is not None:
-        left_px, top_px, _, _ = settings.reduced_area.to_pixels(settings.width_px, settings.height_px)
+    area = region_of(settings)
     return FrameRecord(
         frame_id=frame_id,
         origin_m=as_triple(view.origin),
@@ -259,7 +258,9 @@ def _record(frame_id: str, view: View, settings: ImageSettings, cut_count: int) 
         pixel_size_m=settings.pixel_size_m,
         width_px=settings.width_px,
         height_px=settings.height_px,
-        left_px=left_px,
-        top_px=top_px,
+        left_px=area.left_px,
+        top_px=area.top_px,
+        area_width_px=area.width_px,
+        area_height_px=area.height_px,
         cut_count=cut_count,
     )

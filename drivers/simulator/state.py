@@ -23,7 +23,7 @@ from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
 from fibsem_runtime.hal.shapes import MillingSettings, Shape
 
-FORMAT = 1
+FORMAT = 2
 
 Triple = tuple[float, float, float]
 
@@ -104,7 +104,11 @@ class MachineState(State):
 
 
 class FrameRecord(State):
-    """What the truth needs to know about a frame: its view, its place in the full frame and what was milled by then."""
+    """What the truth needs to know about a frame: its view, its place in the full frame and what was milled by then.
+
+    ``width_px`` and ``height_px`` are those of the full frame; the area that was scanned begins at ``left_px`` and
+    ``top_px`` in it.
+    """
 
     frame_id: str
     origin_m: Triple
@@ -116,6 +120,8 @@ class FrameRecord(State):
     height_px: int
     left_px: int
     top_px: int
+    area_width_px: int
+    area_height_px: int
     cut_count: int
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.lamella import measure_lamella
 from drivers.simulator.machine import Machine
 from drivers.simulator.optics import first_hit
+from drivers.simulator.region import Region
+from drivers.simulator.sample import Sample
 from drivers.simulator.state import FrameRecord
+from drivers.simulator.things import Thing, find_things
 from drivers.simulator.view import View
 from fibsem_runtime.core import BeamType, ImagePoint, PixelPoint, SpecimenPosition, pixel_to_image
 from fibsem_runtime.core.errors import ExperimentError
-from fibsem_runtime.hal.truth import LamellaTruth
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,7 @@ class SimulatorTruth:
     """Answers about one machine."""
 
     machine: Machine
+    _census: dict[tuple[int, int], list[Thing]] = field(default_factory=dict, init=False, repr=False)
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of a frame shows, as the sample was when the frame was taken.
@@ -28,16 +33,36 @@ class SimulatorTruth:
         Patterns begun later do not count; one that was under way counts as it stands now. Where the beam meets nothing
         the point on the film's plane is returned. Raises `ExperimentError` for a frame of another instrument.
         """
-        record = self.machine.frames.get(frame_id)
-        if record is None:
-            raise ExperimentError(f"frame {frame_id!r} was not taken with this simulator; give one of its frames")
+        record = self._record(frame_id)
         view, place = _view(record), _image_point(record, point)
-        sample = replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.cut_count])
-        return first_hit(sample, view, place) or _on_film(view, place)
+        return first_hit(self._sample_of(record), view, place) or _on_film(view, place)
 
     def lamella(self, target: SpecimenPosition) -> LamellaTruth:
         """Measure the lamella at ``target``, seen along the ion beam as it stands now."""
         return measure_lamella(self.machine.sample, target, self.machine.view(BeamType.ION))
+
+    def frame(self, frame_id: str) -> FrameTruth:
+        """Return what a frame shows, of the sample as `specimen_point` has it. Raises `ExperimentError` like that."""
+        record = self._record(frame_id)
+        sample = self._sample_of(record)
+        return frame_truth(sample, _view(record), _region(record), self._things(sample))
+
+    def _things(self, sample: Sample) -> list[Thing]:
+        """Return the objects of a state of the sample; finding and measuring them takes longer than a frame."""
+        state = (len(sample.cuts), self.machine.state.write_count)
+        if state not in self._census:
+            self._census.clear()
+            self._census[state] = find_things(sample)
+        return self._census[state]
+
+    def _record(self, frame_id: str) -> FrameRecord:
+        record = self.machine.frames.get(frame_id)
+        if record is None:
+            raise ExperimentError(f"frame {frame_id!r} was not taken with this simulator; give one of its frames")
+        return record
+
+    def _sample_of(self, record: FrameRecord) -> Sample:
+        return replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.cut_count])
 
 
 def _view(record: FrameRecord) -> View:
@@ -46,6 +71,18 @@ def _view(record: FrameRecord) -> View:
         right=np.array(record.right),
         up=np.array(record.up),
         direction=np.array(record.direction),
+    )
+
+
+def _region(record: FrameRecord) -> Region:
+    return Region(
+        left_px=record.left_px,
+        top_px=record.top_px,
+        width_px=record.area_width_px,
+        height_px=record.area_height_px,
+        full_width_px=record.width_px,
+        full_height_px=record.height_px,
+        pixel_size_m=record.pixel_size_m,
     )
 
 

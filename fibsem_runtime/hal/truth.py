@@ -1,11 +1,92 @@
-"""What a simulator knows and a workflow must not: used by tests and by the report's score only."""
+"""What a simulator knows and a workflow must not: for tests, labelled data sets and the report's score only."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from enum import IntEnum
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fibsem_runtime.core import ImagePoint, PixelPoint, SpecimenPosition
+
+
+class ObjectClass(IntEnum):
+    """Number the six classes of index masks (detection.md section 1)."""
+
+    BACKGROUND = 0
+    LAMELLA = 1
+    MANIPULATOR = 2
+    LANDING_POST = 3
+    COPPER_ADAPTOR = 4
+    VOLUME_BLOCK = 5
+
+
+IMAGE_CENTRE: Final = "ImageCentre"
+
+_EDGES: Final = ("TopEdge", "BottomEdge")
+
+KEY_POINTS: Final[Mapping[ObjectClass, tuple[str, ...]]] = {
+    ObjectClass.LAMELLA: (
+        *(f"Lamella{place}" for place in ("Centre", "LeftEdge", "RightEdge", *_EDGES)),
+        "CoreFeature",
+    ),
+    ObjectClass.MANIPULATOR: ("NeedleTip", "NeedleTipBottom"),
+    ObjectClass.LANDING_POST: (
+        "LandingPost",
+        *(f"LandingGrid{place}" for place in ("Centre", "LeftEdge", "RightEdge")),
+    ),
+    ObjectClass.COPPER_ADAPTOR: tuple(f"CopperAdapter{place}" for place in ("Centre", *_EDGES)),
+    ObjectClass.VOLUME_BLOCK: tuple(
+        f"VolumeBlock{place}"
+        for place in (
+            *("Centre", *_EDGES),
+            *("TopLeftCorner", "TopRightCorner", "BottomLeftCorner", "BottomRightCorner"),
+        )
+    ),
+}
+"""The key points of each class (detection.md section 2); `IMAGE_CENTRE` belongs to none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPointTruth:
+    """Where a key point is in a frame, possibly beyond its border; not visible there when outside or hidden."""
+
+    point: PixelPoint
+    is_visible: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectTruth:
+    """One object that a frame shows: its number in the instance map, what it is, how thick and what holds it.
+
+    ``thickness_m`` is that of `LamellaTruth`, None for what is no lamella or not cut through. ``key_points`` holds the
+    points of its class that can be said of it; one that has no place, such as an edge on the middle row of something
+    that is hollow there, is missing.
+    """
+
+    instance: int
+    object_class: ObjectClass
+    thickness_m: float | None
+    attached_to: tuple[str, ...]
+    key_points: Mapping[str, KeyPointTruth]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameTruth:
+    """What every pixel of a frame shows, by the rays that drew it.
+
+    ``classes``: (height, width) uint8, `ObjectClass`; ``instances``: (height, width) uint16, the number of the object,
+    0 for background. ``key_points`` are those of the whole frame, each of the object that detection.md chooses: the
+    nearest to the image centre, for the manipulator the largest.
+    """
+
+    classes: NDArray[np.uint8]
+    instances: NDArray[np.uint16]
+    objects: tuple[ObjectTruth, ...]
+    key_points: Mapping[str, KeyPointTruth]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +112,6 @@ class Truth(Protocol):
 
     def lamella(self, target: SpecimenPosition) -> LamellaTruth:
         """Measure the lamella whose centre should be at ``target``."""
+
+    def frame(self, frame_id: str) -> FrameTruth:
+        """Return class, object and key points of everything that an acquired frame shows."""

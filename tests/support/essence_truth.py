@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tescan.instrument import Instrument
 
 from fibsem_runtime.core import PixelPoint, SpecimenPosition
-from fibsem_runtime.hal import LamellaTruth
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,17 @@ class FakeTruth:
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of a frame shows."""
-        _, beam, number = frame_id.rsplit("-", 2)
-        column = self.fake.ion if beam == "ion" else self.fake.electron
-        return self.fake.truth().specimen_point(column.frame_ids[int(number) - 1], point)
+        return self.fake.truth().specimen_point(self._own_id(frame_id), point)
 
     def lamella(self, target: SpecimenPosition) -> LamellaTruth:
         """Measure the lamella at ``target``."""
         return self.fake.truth().lamella(target)
+
+    def frame(self, frame_id: str) -> FrameTruth:
+        """Return what a frame shows."""
+        return self.fake.truth().frame(self._own_id(frame_id))
+
+    def _own_id(self, frame_id: str) -> str:
+        _, beam, number = frame_id.rsplit("-", 2)
+        column = self.fake.ion if beam == "ion" else self.fake.electron
+        return column.frame_ids[int(number) - 1]

@@ -21,7 +21,8 @@ from drivers.simulator import SimulatorSettings
 from drivers.simulator import plugin as simulator_plugin
 from drivers.thermofisher import ThermoFisherPlugin, ThermoFisherSettings
 from fibsem_runtime.core import PixelPoint, SpecimenPosition
-from fibsem_runtime.hal import LamellaTruth, Microscope, Truth
+from fibsem_runtime.hal import Microscope
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Truth
 
 PACKAGES = Path(__file__).parents[1] / "fakes" / "thermofisher"
 CLIENT = "autoscript_sdb_microscope_client"
@@ -64,12 +65,19 @@ class FakeTruth:
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of an acquired frame shows."""
-        number = int(frame_id.rsplit("-", 1)[1])
-        return self.truth.specimen_point(self.instrument.frame_ids[number - 1], point)
+        return self.truth.specimen_point(self._own_id(frame_id), point)
 
     def lamella(self, target: SpecimenPosition) -> LamellaTruth:
         """Measure the lamella whose centre should be at ``target``."""
         return self.truth.lamella(target)
+
+    def frame(self, frame_id: str) -> FrameTruth:
+        """Return what an acquired frame shows."""
+        return self.truth.frame(self._own_id(frame_id))
+
+    def _own_id(self, frame_id: str) -> str:
+        number = int(frame_id.rsplit("-", 1)[1])
+        return str(self.instrument.frame_ids[number - 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,108 @@
+"""Objects that a frame can show: what they are, where their corners lie and which places belong to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.lamella import measure_lamella
+from drivers.simulator.sample import Sample
+from drivers.simulator.slab import Slab
+from drivers.simulator.slab_search import find_slabs
+from fibsem_runtime.core import SpecimenPosition
+from fibsem_runtime.core.units import NM, UM
+from fibsem_runtime.hal.truth import LamellaTruth, ObjectClass
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_FACE_M: Final = 10 * NM
+"""How far a face may stand out of the slab's edges, which are those of its middle: uneven milling (assumed)."""
+
+_BEFORE_ENTRY_M: Final = 3 * UM
+"""How far before the plane of entry the slab may begin, because the surface is not flat (assumed)."""
+
+
+class Thing(Protocol):
+    """One object of the sample, of one of the six classes."""
+
+    @property
+    def object_class(self) -> ObjectClass:
+        """Return what it is."""
+
+    def corners(self) -> Floats:
+        """Return (n, 3) points of the specimen frame that all of it lies between."""
+
+    def holds(self, places: Floats) -> NDArray[np.bool_]:
+        """Tell which specimen points, (height, width, 3) with NaN for nothing, lie on it."""
+
+    @property
+    def thickness_m(self) -> float | None:
+        """Return its thickness, None for what is no lamella or not cut through."""
+
+    @property
+    def attached_to(self) -> tuple[str, ...]:
+        """Name what holds it."""
+
+
+@dataclass(frozen=True, eq=False)
+class SlabThing:
+    """A lamella: what is seen of a slab between two trenches, its surface and its milled faces, attached or not."""
+
+    slab: Slab
+    sample: Sample
+
+    @property
+    def object_class(self) -> ObjectClass:
+        """Return `ObjectClass.LAMELLA`."""
+        return ObjectClass.LAMELLA
+
+    def _box(self) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+        slab = self.slab
+        return (
+            (slab.left_m, slab.right_m),
+            (slab.bottom_m - _FACE_M, slab.top_m + _FACE_M),
+            (slab.entry_m - _BEFORE_ENTRY_M, slab.limit_m),
+        )
+
+    def corners(self) -> Floats:
+        """Return the eight corners of the box that the slab fills."""
+        view = self.slab.view
+        axes = np.array([view.right, view.up, view.direction])
+        return np.asarray(view.origin + np.array(list(product(*self._box()))) @ axes)
+
+    def holds(self, places: Floats) -> NDArray[np.bool_]:
+        """Tell which specimen points lie on the slab."""
+        view = self.slab.view
+        offsets = places - view.origin
+        inside = np.ones(places.shape[:-1], np.bool_)
+        for axis, (low_m, high_m) in zip((view.right, view.up, view.direction), self._box(), strict=True):
+            along = offsets @ axis
+            inside &= (along >= low_m) & (along <= high_m)
+        return inside
+
+    @property
+    def thickness_m(self) -> float | None:
+        """Return its thickness as `measure_lamella` has it."""
+        return self._measured.thickness_m
+
+    @property
+    def attached_to(self) -> tuple[str, ...]:
+        """Name the sides that hold it."""
+        return self._measured.attached_to
+
+    @cached_property
+    def _measured(self) -> LamellaTruth:
+        slab = self.slab
+        middle = slab.point((slab.left_m + slab.right_m) / 2, (slab.bottom_m + slab.top_m) / 2)
+        x_m, y_m, z_m = map(float, middle)
+        return measure_lamella(self.sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), slab.view)
+
+
+def find_things(sample: Sample) -> list[Thing]:
+    """Return every object of a sample."""
+    return [SlabThing(slab, sample) for slab in find_slabs(sample)]
