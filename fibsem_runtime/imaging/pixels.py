@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,9 @@ def _single_page(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPage:
             f"the image {path} is cut off: it should be {max(ends, default=0)} bytes long and is "
             f"{tif.filehandle.size}; copy it again"
         )
+    segments = math.prod(page.chunked)
+    if len(ends) < segments and not page.is_contiguous:
+        raise ImageFileError(f"the image {path} has {len(ends)} of its {segments} strips or tiles; copy it again")
     return page
 
 

@@ -489,3 +489,17 @@ def test_a_vendor_image_survives_our_own_format(tmp_path: Path) -> None:
     image = read_image(write_tescan(tmp_path / "mira.tif", MIRA3_MAIN, MIRA3_SEM))
     write_image(tmp_path / "ours.tif", image)
     assert read_image(tmp_path / "ours.tif").metadata == image.metadata
+
+
+@pytest.mark.parametrize(
+    "options", [{"rowsperstrip": 4}, {"rowsperstrip": 4, "compression": "deflate"}, {"tile": (16, 16)}]
+)
+def test_missing_strips_are_no_black_rows(tmp_path: Path, options: Mapping[str, Any]) -> None:
+    path = write_tiff(tmp_path / "a.tif", ramp(48, 16), **options)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tags = [tag for tag in tif.pages.first.tags if tag.name.endswith(("Offsets", "ByteCounts"))]
+        count = tags[0].count - 1
+        for tag in tags:
+            tag.overwrite(tag.value[:count])
+    with pytest.raises(ImageFileError, match=rf"has {count} of its {count + 1} strips or tiles"):
+        read_image(path)
