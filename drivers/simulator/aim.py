@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.solid import PackedCuts, Solid
+from drivers.simulator.stepping import FAR_M
 from drivers.simulator.view import View
 
 _SLOWEST: Final = 1e-30
@@ -44,6 +45,8 @@ def take_aim(solid: Solid, cuts: PackedCuts, rays: NDArray[np.float64]) -> Aim:
     course[7] = -first_column, -first_row, 0.0
     course[8] = columns - 1 - first_column, rows - 1 - first_row, 0.0
     course[9, 2] = plane_m
+    if not solid.has_surroundings:
+        course[7, :2], course[8, :2] = -FAR_M, FAR_M
     return Aim(course=course, paths=_paths(cuts, rays))
 
 

@@ -21,6 +21,8 @@ class BeamLook(BaseModel):
     cell_yield: float = Field(gt=0)
     bar_yield: float = Field(gt=0)
     coating_yield: float = Field(gt=0)
+    copper_yield: float = Field(gt=0)
+    tungsten_yield: float = Field(gt=0)
     milled_fraction: float = Field(gt=0)
     transparency_fraction: float = Field(ge=0, lt=1, description="signal lost where the sample is thin; assumed")
     grazing_ratio: float = Field(gt=1)
@@ -30,7 +32,8 @@ class BeamLook(BaseModel):
 
     def yields(self) -> list[float]:
         """Return the yields in the order of `Material`."""
-        return [0.0, self.film_yield, self.ice_yield, self.cell_yield, self.bar_yield, self.coating_yield]
+        tissue = [0.0, self.film_yield, self.ice_yield, self.cell_yield, self.bar_yield, self.coating_yield]
+        return [*tissue, self.copper_yield, self.tungsten_yield]
 
 
 class OpticsSettings(BaseModel):
@@ -51,6 +54,8 @@ class OpticsSettings(BaseModel):
         cell_yield=0.70,
         bar_yield=0.95,
         coating_yield=0.75,
+        copper_yield=0.95,
+        tungsten_yield=1.0,
         milled_fraction=0.75,
         transparency_fraction=0.6,
         grazing_ratio=4.0,
@@ -64,6 +69,8 @@ class OpticsSettings(BaseModel):
         cell_yield=0.34,
         bar_yield=0.40,
         coating_yield=0.36,
+        copper_yield=0.55,
+        tungsten_yield=0.75,
         milled_fraction=0.6,
         transparency_fraction=0.0,
         grazing_ratio=3.5,

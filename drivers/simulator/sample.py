@@ -21,6 +21,8 @@ class Material(IntEnum):
     CELL = 3
     BAR = 4
     COATING = 5
+    COPPER = 6
+    TUNGSTEN = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,11 @@ class Sample:
 
     ``top_m``, ``bottom_m``: (ny, nx) float32, upper and lower surface at ``x0 + i pitch``, ``y0 + j pitch``; a hole in
     the film has top <= bottom. ``coating_m``: (ny, nx) float32, thickness of the coating inside ``top_m``.
-    ``material``: (ny, nx) uint8, `Material` below the coating.
+    ``material``: (ny, nx) uint8, `Material` below the coating. ``has_surroundings``: beyond the map a plane goes on at
+    the height of its rim; otherwise there is nothing.
 
-    The four maps are made read-only: who changes the surface assigns a new array, so that what is computed from one may be
-    kept for as long as it lives. Cuts are changed in place.
+    The four maps are made read-only: who changes the surface assigns a new array, so that what is computed from one may
+    be kept for as long as it lives. Cuts are changed in place.
     """
 
     x0_m: float
@@ -74,6 +77,7 @@ class Sample:
     material: NDArray[np.uint8]
     cells: list[Cell] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    has_surroundings: bool = True
 
     def __post_init__(self) -> None:
         """Make the height field read-only."""

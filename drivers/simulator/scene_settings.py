@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -41,6 +41,7 @@ class SceneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    kind: Literal["cells"] = "cells"
     map_width_um: float = Field(default=300.0, ge=40, le=400)
     pitch_um: float = Field(default=0.15, ge=0.1, le=0.5)
     square_um: float = Field(default=205.0, ge=20, le=390)

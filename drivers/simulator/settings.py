@@ -16,6 +16,7 @@ from drivers.simulator.fault_settings import AnyFault
 from drivers.simulator.ion_probe import ProbeSettings
 from drivers.simulator.materials import RemovalSettings
 from drivers.simulator.optics_settings import OpticsSettings
+from drivers.simulator.scene_kinds import AnyScene
 from drivers.simulator.scene_settings import SceneSettings
 from fibsem_runtime.core.units import UM
 from fibsem_runtime.hal.axes import AxisLimits
@@ -187,7 +188,7 @@ class SimulatorSettings(Section):
     disturbances: DisturbanceSettings = DisturbanceSettings()
     probe: ProbeSettings = ProbeSettings()
     removal: RemovalSettings = RemovalSettings()
-    scene: SceneSettings = SceneSettings()
+    scene: AnyScene = SceneSettings()
     optics: OpticsSettings = OpticsSettings()
     faults: tuple[AnyFault, ...] = ()
     starts_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)

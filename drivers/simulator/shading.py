@@ -18,22 +18,22 @@ _COATING = int(Material.COATING)
 
 
 class Look(IntEnum):
-    """Place of each coefficient of a frame in the array that `shade` reads; the first six are yields by `Material`.
+    """Place of each coefficient of a frame in the array that `shade` reads; the first eight are yields by `Material`.
 
     The gains are those of `OpticsSettings`; lengths in metres.
     """
 
-    MILLED_FRACTION = 6
-    UNDERSIDE_FRACTION = 7
-    SOFTNESS = 8
-    SHADOW_DEPTH_M = 9
-    SHADOW_FLOOR_FRACTION = 10
-    BACKGROUND = 11
-    TEXTURE_FRACTION = 12
-    CURTAIN_FRACTION = 13
-    CURTAIN_WIDTH_M = 14
-    RANGE_M = 15
-    TRANSPARENCY_FRACTION = 16
+    MILLED_FRACTION = 8
+    UNDERSIDE_FRACTION = 9
+    SOFTNESS = 10
+    SHADOW_DEPTH_M = 11
+    SHADOW_FLOOR_FRACTION = 12
+    BACKGROUND = 13
+    TEXTURE_FRACTION = 14
+    CURTAIN_FRACTION = 15
+    CURTAIN_WIDTH_M = 16
+    RANGE_M = 17
+    TRANSPARENCY_FRACTION = 18
 
 
 _MILLED = int(Look.MILLED_FRACTION)

@@ -46,6 +46,7 @@ class Solid:
     bounds: NDArray[np.float32]
     place: NDArray[np.float64]
     layout: NDArray[np.int64]
+    has_surroundings: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -91,6 +92,7 @@ def pack_solid(sample: Sample, window: Window, yields: NDArray[np.float32]) -> S
         bounds=np.concatenate([level.ravel() for level in levels]),
         place=np.array(place, np.float64),
         layout=np.array([column, row, columns, rows, *level_layout], np.int64),
+        has_surroundings=sample.has_surroundings,
     )
 
 

@@ -1,0 +1,99 @@
+"""Rigid bodies: what stands on the stage, what hangs on the manipulator, and where each is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.sample import Sample
+from drivers.simulator.view import View
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class BodyKind(StrEnum):
+    """What a body is."""
+
+    GRID = "grid"
+    WAFFLE = "waffle"
+    BLOCK = "block"
+    POSTS = "posts"
+    RECEIVER = "receiver"
+    NEEDLE = "needle"
+    ADAPTOR = "adaptor"
+    PIECE = "piece"
+
+
+class Carrier(StrEnum):
+    """What a body moves with."""
+
+    STAGE = "stage"
+    MANIPULATOR = "manipulator"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pose:
+    """Where a body is: a point p of its own frame lies at ``rotation @ p + shift_m`` of the frame that carries it.
+
+    ``rotation``: (3, 3) and ``shift_m``: (3,) float64. The stage carries the specimen frame, the manipulator the
+    chamber, which moves with the needle's tip.
+    """
+
+    rotation: Floats = field(default_factory=lambda: np.eye(3))
+    shift_m: Floats = field(default_factory=lambda: np.zeros(3))
+
+    @property
+    def is_identity(self) -> bool:
+        """Tell whether the body's frame is the one that carries it."""
+        return not self.shift_m.any() and np.array_equal(self.rotation, np.eye(3))
+
+    def outward(self, points: Floats) -> Floats:
+        """Return points (..., 3) of the body in the frame that carries it."""
+        return np.asarray(points @ self.rotation.T + self.shift_m)
+
+    def inward(self, points: Floats) -> Floats:
+        """Return points (..., 3) of the frame that carries the body in the body's own."""
+        return np.asarray((points - self.shift_m) @ self.rotation)
+
+    def look(self, view: View) -> View:
+        """Return rays of the frame that carries the body in the body's own."""
+        if self.is_identity:
+            return view
+        back = self.rotation.T
+        return View(
+            origin=back @ (view.origin - self.shift_m),
+            right=back @ view.right,
+            up=back @ view.up,
+            direction=back @ view.direction,
+        )
+
+    def after(self, first: Pose) -> Pose:
+        """Return the pose that does ``first`` and then this one."""
+        return Pose(rotation=self.rotation @ first.rotation, shift_m=self.outward(first.shift_m))
+
+    def inverse(self) -> Pose:
+        """Return the pose that undoes this one."""
+        return Pose(rotation=self.rotation.T, shift_m=-(self.rotation.T @ self.shift_m))
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Body:
+    """One rigid piece of the world with its own height field and cuts; ``number`` is its name in truth and state."""
+
+    number: int
+    kind: BodyKind
+    sample: Sample
+    pose: Pose = field(default_factory=Pose)
+    carrier: Carrier = Carrier.STAGE
+
+    @property
+    def middle_m(self) -> Floats:
+        """Return the middle of the body's map in the frame that carries it."""
+        sample = self.sample
+        rows, columns = sample.top_m.shape
+        x_m, y_m = sample.x0_m + (columns - 1) / 2 * sample.pitch_m, sample.y0_m + (rows - 1) / 2 * sample.pitch_m
+        return self.pose.outward(np.array([x_m, y_m, 0.0]))
