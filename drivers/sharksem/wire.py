@@ -7,6 +7,7 @@ out of step stays out of step.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -117,9 +118,10 @@ class Body:
     def read_float(self) -> float:
         """Return a number that is written as text; NaN is one, infinity is not."""
         text = self.read_text().strip()
-        if _NUMBER.fullmatch(text) is None:
+        value = float(text) if _NUMBER.fullmatch(text) else math.inf
+        if math.isinf(value):
             raise ConnectionLostError(f"the SharkSEM stream is out of step: {text[:40]!r} is no number")
-        return float(text)
+        return value
 
     def read(self, kinds: str) -> list[Argument]:
         """Return one value a letter of ``kinds``: I int, U unsigned, F float, S string."""

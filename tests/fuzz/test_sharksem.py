@@ -51,6 +51,12 @@ def test_any_body_is_values_or_an_error(raw: bytes, kinds: str) -> None:
     assert len(values) == len(kinds)
 
 
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "inf", "1,5", "1 5", "", "0x1", "1_0"])
+def test_what_is_no_finite_number_is_an_error(text: str) -> None:
+    with pytest.raises(ConnectionLostError, match="is no number"):
+        Body(encode_argument(text)).read_float()
+
+
 @MANY
 @given(raw=st.binary(min_size=32, max_size=32))
 def test_any_header_is_a_name_with_a_bounded_body_or_an_error(raw: bytes) -> None:
