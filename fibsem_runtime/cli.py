@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 corrections_app = typer.Typer(help="Look at what operators corrected.", no_args_is_help=True)
 app.add_typer(corrections_app, name="corrections")
+dataset_app = typer.Typer(help="Make data sets to train and evaluate on.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file; the shipped one when left out.", dir_okay=False)
@@ -176,6 +178,29 @@ def corrections_list(
 
     result: CorrectionsResult = read_corrections(experiment, feature=feature, classification=classification)
     print(result.model_dump_json(indent=2) if as_json else corrections_table(result))
+
+
+@dataset_app.command("synthesize")
+def dataset_synthesize(
+    scene: Annotated[str, typer.Option(help="What lies on the shuttle; an unknown name lists the known ones.")],
+    n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="How many frames.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")],
+    out: Annotated[Path | None, typer.Option(help="New folder; below datasets when left out.", file_okay=False)] = None,
+    width: Annotated[int, typer.Option(min=96, max=6144, help="Width of a frame in pixels; it is 3:2.")] = 1536,
+    bits: Annotated[int, typer.Option(help="8 or 16.")] = 8,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write labelled frames of the simulator: images, class and object masks, key points, thickness."""
+    from fibsem_runtime.app.dataset import SynthesizeRequest, synthesize
+    from fibsem_runtime.app.tables import synthesize_table
+
+    request = SynthesizeRequest(
+        scene=scene, frame_count=n, seed=seed, out=out, config_path=config, width_px=width, bit_depth=bits
+    )
+    with _stoppable() as cancel, _progress() as progress:
+        result = synthesize(request, cancel=cancel, progress=progress)
+    print(result.model_dump_json(indent=2) if as_json else synthesize_table(result))
 
 
 @app.command()

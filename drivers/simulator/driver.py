@@ -14,6 +14,7 @@ from drivers.simulator.milling_engine import MillingEngine
 from drivers.simulator.settings import SimulatorSettings
 from drivers.simulator.stage import SimulatedStage
 from drivers.simulator.truth import SimulatorTruth
+from drivers.simulator.variation import SCENES, vary
 from fibsem_runtime.core import BeamType
 from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import ConfigError, HardwareError
@@ -104,6 +105,17 @@ class SimulatorPlugin:
         # Guards replace the devices of the bundle but never its clock.
         machine = self._machines.get(microscope.clock)
         return SimulatorTruth(machine=machine) if machine is not None else None
+
+    def scene_names(self) -> tuple[str, ...]:
+        """Return the scenes that `vary` can draw."""
+        return tuple(SCENES)
+
+    def vary(self, settings: SimulatorSettings, scene: str, *, seed: int) -> SimulatorSettings:
+        """Return settings with the sample of a scene and a detector drawn from ``seed``, without disturbances.
+
+        Raises `ConfigError` for a scene that there is not.
+        """
+        return vary(settings, scene, seed=seed)
 
     def diagnose(self) -> list[str]:
         """Return the packages that the simulator needs and this computer lacks."""

@@ -12,12 +12,13 @@ from drivers.simulator.machine import Machine
 from drivers.simulator.optics import first_hit
 from drivers.simulator.region import Region
 from drivers.simulator.sample import Sample
+from drivers.simulator.sites import find_sites
 from drivers.simulator.state import FrameRecord
 from drivers.simulator.things import Thing, find_things
 from drivers.simulator.view import View
 from fibsem_runtime.core import BeamType, ImagePoint, PixelPoint, SpecimenPosition, pixel_to_image
 from fibsem_runtime.core.errors import ExperimentError
-from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,10 @@ class SimulatorTruth:
 
     machine: Machine
     _census: dict[tuple[int, int], list[Thing]] = field(default_factory=dict, init=False, repr=False)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return a site for every place of the sample where work makes sense."""
+        return find_sites(self.machine.sample)
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of a frame shows, as the sample was when the frame was taken.

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fibsem_runtime.app.check import CheckResult
 from fibsem_runtime.app.corrections import CorrectionsResult
+from fibsem_runtime.app.dataset import SynthesizeResult
 from fibsem_runtime.app.detect import DetectResult, FeatureOutput
 from fibsem_runtime.app.doctor import DoctorResult
 from fibsem_runtime.app.result import LamellaResult
@@ -66,6 +67,17 @@ def detect_table(result: DetectResult) -> str:
 
 def _place(feature: FeatureOutput) -> tuple[str, str]:
     return (_number(feature.x_px, 1), _number(feature.y_px, 1))
+
+
+def synthesize_table(result: SynthesizeResult) -> str:
+    """Return in how many frames each class is seen, then where the data set lies."""
+    rows = [(name, str(count)) for name, count in result.frames_with.items()]
+    lines = [
+        _table(("class", "frames"), rows, title=f"{result.frames} frames of {result.scene}, seed {result.seed}"),
+        f"{result.scenes} scenes in {format_duration(result.wall_s)}",
+        f"data set  {result.folder}",
+    ]
+    return "\n".join(lines)
 
 
 def check_table(result: CheckResult) -> str:

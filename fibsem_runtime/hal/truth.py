@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Final, Protocol
+from enum import IntEnum, StrEnum
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +104,45 @@ class LamellaTruth:
     attached_to: tuple[str, ...]
 
 
+class SiteKind(StrEnum):
+    """Name what makes a place worth working at."""
+
+    CELL = "cell"
+    WAFFLE = "waffle"
+    BLOCK = "block"
+    POST = "post"
+    MESH = "mesh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A place of the sample: a cell's middle, a place of a slab or a block, the end of a post, a bar of a mesh."""
+
+    kind: SiteKind
+    position: SpecimenPosition
+    width_m: float
+
+
+@runtime_checkable
+class SceneSource(Protocol):
+    """What the plug-in of a simulator offers besides: samples and detectors that differ from seed to seed."""
+
+    def scene_names(self) -> tuple[str, ...]:
+        """Return the scenes there are."""
+
+    def vary(self, settings: Any, scene: str, *, seed: int) -> Any:
+        """Return settings with the sample of a scene, drawn from ``seed``, seen by a detector that varies as well.
+
+        What disturbs poses is switched off, so that they vary only as the operator wants. Raises `ConfigError` for a
+        scene that there is not.
+        """
+
+
 class Truth(Protocol):
     """Answers about the simulated sample."""
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return the places of the sample where work makes sense."""
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of an acquired frame shows."""

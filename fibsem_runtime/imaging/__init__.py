@@ -23,7 +23,7 @@ from fibsem_runtime.imaging.focus import (
 from fibsem_runtime.imaging.reader import read_image
 from fibsem_runtime.imaging.registration import Registration, RegistrationGates, register
 from fibsem_runtime.imaging.slab import Slab, measure_slab
-from fibsem_runtime.imaging.tiff import write_image
+from fibsem_runtime.imaging.tiff import write_image, write_mask
 
 __all__ = [
     "Blob",
@@ -52,4 +52,5 @@ __all__ = [
     "to_png",
     "to_rgb",
     "write_image",
+    "write_mask",
 ]

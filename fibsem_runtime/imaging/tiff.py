@@ -11,8 +11,10 @@ import tifffile
 from fibsem_runtime.core import Image
 from fibsem_runtime.core.errors import StorageError
 from fibsem_runtime.core.files import replacing
+from fibsem_runtime.core.image import Pixels
 from fibsem_runtime.imaging.description import describe
 
+_SOFTWARE: Final = "fibsem-runtime"
 _CM_PER_M: Final = 100.0
 _MAX_RESOLUTION_PER_CM: Final = 4e9
 """A TIFF rational has 32-bit parts, so that pixels below 2.5 pm cannot be written into the resolution tags."""
@@ -25,7 +27,29 @@ def write_image(path: Path, image: Image) -> None:
     leaves the old file or the new one. Pixels per centimetre go into the resolution tags (Fiji shows them as µm).
     Raises `StorageError` when the disk or the folder refuses; nothing is left behind then.
     """
-    content = _encode(image)
+    _write(path, _encode(image))
+
+
+def write_mask(path: Path, mask: Pixels, pixel_size_m: float) -> None:
+    """Write a map of class or object numbers, (height, width) uint8 or uint16, completely or not at all.
+
+    Without loss but compressed, because a map is nearly empty; equal maps give equal bytes. Raises `StorageError` as
+    `write_image` does.
+    """
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        mask,
+        photometric="minisblack",
+        compression="zlib",
+        metadata=None,
+        software=_SOFTWARE,
+        **_resolution_tags(pixel_size_m),
+    )
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
         with replacing(path) as stream:
             stream.write(content)
@@ -45,7 +69,7 @@ def _encode(image: Image) -> bytes:
         photometric="minisblack",
         description=describe(image),
         metadata=None,
-        software="fibsem-runtime",
+        software=_SOFTWARE,
         **_resolution_tags(image.metadata.pixel_size_m),
     )
     return buffer.getvalue()

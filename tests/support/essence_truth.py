@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tescan.instrument import Instrument
 
 from fibsem_runtime.core import PixelPoint, SpecimenPosition
-from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Site
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,10 @@ class FakeTruth:
     """Implement `fibsem_runtime.hal.truth.Truth`; a driver counts the frames of a column from 1, as the fake does."""
 
     fake: Instrument
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return the places where work makes sense."""
+        return self.fake.truth().sites()
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of a frame shows."""

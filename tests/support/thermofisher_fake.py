@@ -22,7 +22,7 @@ from drivers.simulator import plugin as simulator_plugin
 from drivers.thermofisher import ThermoFisherPlugin, ThermoFisherSettings
 from fibsem_runtime.core import PixelPoint, SpecimenPosition
 from fibsem_runtime.hal import Microscope
-from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Truth
+from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Site, Truth
 
 PACKAGES = Path(__file__).parents[1] / "fakes" / "thermofisher"
 CLIENT = "autoscript_sdb_microscope_client"
@@ -62,6 +62,10 @@ class FakeTruth:
 
     instrument: Any
     truth: Truth
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return the places where work makes sense."""
+        return self.truth.sites()
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of an acquired frame shows."""
