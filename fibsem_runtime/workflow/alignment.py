@@ -30,9 +30,10 @@ def reference_settings(reference: Image, *, width_px: int, height_px: int) -> Im
 def align_to_reference(
     context: Context, reference: Image, request: ImageSettings, settings: AlignmentSettings, *, purpose: str
 ) -> float | None:
-    """Shift the ion beam until a fresh image lies on ``reference``; return the residual in metres.
+    """Shift the ion beam until a fresh image lies on ``reference``; return the last deviation measured, in metres.
 
-    Works at whatever current the beam has. Returns None when alignment is switched off for the run. Raises
+    A deviation within the tolerance is corrected as well, without another image: left alone it would grow to the
+    tolerance and be taken back at once, and a cleaning cross-section would jump over that much of the sample. Works at whatever current the beam has. Returns None when alignment is switched off for the run. Raises
     `AlignmentError` when a registration is refused, a shift is larger than allowed or the residual stays too large.
     """
     if not context.options.use_alignment:
@@ -44,11 +45,11 @@ def align_to_reference(
     for _ in range(settings.max_passes):
         moved = _measure(context, reference, request, settings, purpose)
         residual_m = moved.length_m
+        beam = context.microscope.ion_beam
+        beam.set_shift(beam.settings().shift - moved)
         if residual_m <= settings.tolerance_m:
             context.check("C2", measured=residual_m, threshold=settings.tolerance_m, unit="m", passed=True)
             return residual_m
-        beam = context.microscope.ion_beam
-        beam.set_shift(beam.settings().shift - moved)
     context.check("C2", measured=residual_m, threshold=settings.tolerance_m, unit="m", passed=False)
     raise AlignmentError(
         f"alignment ({purpose}) leaves {format_quantity(residual_m, 'm')} after {settings.max_passes} corrections, "
