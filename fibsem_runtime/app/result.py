@@ -9,11 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 from fibsem_runtime.core.units import NM
 from fibsem_runtime.corrections import CHANGED
-from fibsem_runtime.events import AnyDocument, Correction, StepFinished, StepStarted, TargetSet
+from fibsem_runtime.events import AnyDocument, CheckMade, Correction, StepFinished, StepStarted, TargetSet
 from fibsem_runtime.experiment import Experiment
 from fibsem_runtime.hal.truth import Truth
 
 RESULT_FILE: Final = "result.json"
+
+UNVERIFIED: Final = "unverified"
+"""Status of a lamella that was milled with detection or alignment switched off."""
 
 
 class Result(BaseModel):
@@ -40,7 +43,7 @@ class TruthResult(Result):
 
 
 class LamellaResult(Result):
-    """One lamella: ``completed`` only when every step of the method is."""
+    """One lamella: ``completed`` only when every step of the method is and its checks were made, else `UNVERIFIED`."""
 
     name: str
     status: str
@@ -79,7 +82,7 @@ def _lamella_result(
     step_results = [_step_result(step, [d for d in documents if d.step == step]) for step in steps]
     return LamellaResult(
         name=name,
-        status=_lamella_status([step.status for step in step_results]),
+        status=_lamella_status([step.status for step in step_results], documents),
         steps=step_results,
         corrections=sum(isinstance(d, Correction) and d.classification in CHANGED for d in documents),
         thickness_nm=_measured_thickness_nm(documents),
@@ -99,9 +102,11 @@ def _step_result(step: str, documents: Sequence[AnyDocument]) -> StepResult:
     return last or StepResult(name=step, status="pending", duration_s=0.0)
 
 
-def _lamella_status(statuses: Sequence[str]) -> str:
+def _lamella_status(statuses: Sequence[str], documents: Sequence[AnyDocument]) -> str:
+    """Say completed only of what was verified too: a check that was switched off has measured nothing."""
     if all(status == "completed" for status in statuses):
-        return "completed"
+        is_verified = all(d.passed or d.measured is not None for d in documents if isinstance(d, CheckMade))
+        return "completed" if is_verified else UNVERIFIED
     return next((status for status in ("failed", "cancelled") if status in statuses), "unfinished")
 
 

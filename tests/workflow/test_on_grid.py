@@ -43,3 +43,5 @@ def test_without_detection_and_alignment_the_same_seed_fails(tmp_path: Path) -> 
     good = truth["thickness_nm"] is not None and 150 <= truth["thickness_nm"] <= 250
     placed = truth["position_error_nm"] is not None and truth["position_error_nm"] <= 500
     assert not (good and placed)
+    assert lamella["status"] != "completed"
+    assert blind.returncode != 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fibsem_runtime.app.result import LamellaResult
+from fibsem_runtime.app.result import UNVERIFIED, LamellaResult
 from fibsem_runtime.events import AnyDocument, RunStarted, RunStopped, StepFinished
 
 
@@ -71,9 +71,15 @@ def _unexplained(lamellae: Sequence[LamellaResult], explained: set[str]) -> list
             severity="serious",
             where=lamella.name,
             anchor=lamella.name,
-            message=f"{lamella.status}: "
-            + ", ".join(f"{step.name} {step.status}" for step in lamella.steps if step.status != "completed"),
+            message=_unfinished_steps(lamella),
         )
         for lamella in lamellae
         if lamella.status != "completed" and lamella.name not in explained
     ]
+
+
+def _unfinished_steps(lamella: LamellaResult) -> str:
+    if lamella.status == UNVERIFIED:
+        return "unverified: every step was milled, but detection or alignment was switched off and nothing was checked"
+    steps = ", ".join(f"{step.name} {step.status}" for step in lamella.steps if step.status != "completed")
+    return f"{lamella.status}: {steps}"
