@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.region import Region
-from drivers.simulator.render import locate, prepare
-from drivers.simulator.sample import Sample
+from drivers.simulator.scenery import Layer, look_through
 from drivers.simulator.silhouette import PLACES, look_at
 from drivers.simulator.things import Thing
-from drivers.simulator.view import View
 from fibsem_runtime.core import PixelPoint
 from fibsem_runtime.hal.truth import IMAGE_CENTRE, FrameTruth, KeyPointTruth, ObjectClass, ObjectTruth
 
@@ -34,18 +32,19 @@ class Shown:
     key_points: Mapping[str, KeyPointTruth]
 
 
-def frame_truth(sample: Sample, view: View, frame: Region, things: Sequence[Thing]) -> FrameTruth:
+def frame_truth(layers: Sequence[Layer], frame: Region, things: Sequence[Thing]) -> FrameTruth:
     """Return the truth of the pixels of ``frame``, whose ``left_px`` and ``top_px`` are those of its reduced area.
 
     A pixel belongs to the object that its centre shows; objects are numbered from 1 in the order of ``things``, also
     those that the frame does not show, so that an object keeps its number in all frames of one state of the sample.
     """
-    places, _ = locate(prepare(sample, view, frame))
-    classes = np.zeros(places.shape[:2], np.uint8)
-    instances: Instances = np.zeros(places.shape[:2], np.uint16)
+    seen = look_through(layers, frame)
+    classes = np.zeros(seen.numbers.shape, np.uint8)
+    instances: Instances = np.zeros(seen.numbers.shape, np.uint16)
     for number, thing in enumerate(things, start=1):
-        window = _window(thing, view, frame)
-        belongs = thing.holds(places[window])
+        window = _window(thing, layers, frame)
+        part = seen.part(*window)
+        belongs = (part.numbers == thing.body) & thing.holds(part.places)
         classes[window][belongs], instances[window][belongs] = thing.object_class, number
     counts = np.bincount(instances.ravel(), minlength=len(things) + 1)
     shown = [
@@ -53,7 +52,7 @@ def frame_truth(sample: Sample, view: View, frame: Region, things: Sequence[Thin
             thing=thing,
             instance=number,
             pixel_count=int(counts[number]),
-            key_points=_key_points(sample, view, frame, thing, instances == number),
+            key_points=_key_points(thing, layers, frame, instances == number),
         )
         for number, thing in enumerate(things, start=1)
         if counts[number]
@@ -66,8 +65,9 @@ def frame_truth(sample: Sample, view: View, frame: Region, things: Sequence[Thin
     )
 
 
-def _window(thing: Thing, view: View, frame: Region) -> tuple[slice, slice]:
+def _window(thing: Thing, layers: Sequence[Layer], frame: Region) -> tuple[slice, slice]:
     """Return the rows and columns of a frame that an object can be in."""
+    view = next(layer.view for layer in layers if layer.number == thing.body)
     away = (thing.corners() - view.origin) / frame.pixel_size_m
     x = away @ view.right + frame.full_width_px / 2 - frame.left_px
     y = frame.full_height_px / 2 - frame.top_px - away @ view.up
@@ -86,9 +86,9 @@ def _object_truth(one: Shown) -> ObjectTruth:
 
 
 def _key_points(
-    sample: Sample, view: View, frame: Region, thing: Thing, seen: NDArray[np.bool_]
+    thing: Thing, layers: Sequence[Layer], frame: Region, seen: NDArray[np.bool_]
 ) -> dict[str, KeyPointTruth]:
-    silhouette = look_at(sample, view, frame, thing)
+    silhouette = look_at(thing, layers, frame)
     if silhouette is None:
         return {}
     found = {name: place(silhouette) for name, place in PLACES.get(thing.object_class, {}).items()}

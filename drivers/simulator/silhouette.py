@@ -8,7 +8,7 @@ on its pixel size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.region import Region
-from drivers.simulator.render import locate, prepare
-from drivers.simulator.sample import Sample
+from drivers.simulator.scenery import Layer, look_through
 from drivers.simulator.things import Thing
-from drivers.simulator.view import View
 from fibsem_runtime.core import PixelPoint
 from fibsem_runtime.hal.truth import ObjectClass
 
@@ -75,8 +73,9 @@ def _reach_m(frame: Region) -> Floats:
     return np.asarray((0.5 + BEYOND_FRAMES) * size_m)
 
 
-def look_at(sample: Sample, view: View, frame: Region, thing: Thing) -> Silhouette | None:
-    """Return what a view shows of an object, in and around the frame; None when it is hidden or far away."""
+def look_at(thing: Thing, layers: Sequence[Layer], frame: Region) -> Silhouette | None:
+    """Return what a beam sees of an object, in and around the frame; None when it is hidden or far away."""
+    view = next(layer.view for layer in layers if layer.number == thing.body)
     half_m = _reach_m(frame)
     away = thing.corners() - view.origin
     spots_m = np.stack([away @ view.right, -(away @ view.up)], axis=1)
@@ -86,7 +85,8 @@ def look_at(sample: Sample, view: View, frame: Region, thing: Thing) -> Silhouet
         if (high_m <= low_m).any():
             return None
         region = _raster(low_m, high_m, math.sqrt(float((high_m - low_m).prod()) / ray_count))
-        mask = thing.holds(locate(prepare(sample, view, region))[0])
+        seen = look_through(layers, region)
+        mask = (seen.numbers == thing.body) & thing.holds(seen.places)
         if not mask.any():
             return None
         found = Silhouette(mask=mask, region=region, frame=frame)

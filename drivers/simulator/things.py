@@ -34,11 +34,15 @@ class Thing(Protocol):
     def object_class(self) -> ObjectClass:
         """Return what it is."""
 
+    @property
+    def body(self) -> int:
+        """Return the number of the body that it is, or is part of."""
+
     def corners(self) -> Floats:
-        """Return (n, 3) points of the specimen frame that all of it lies between."""
+        """Return (n, 3) points of the body's frame that all of it lies between."""
 
     def holds(self, places: Floats) -> NDArray[np.bool_]:
-        """Tell which specimen points, (height, width, 3) with NaN for nothing, lie on it."""
+        """Tell which points of the body, (height, width, 3), lie on it; NaN is nothing."""
 
     @property
     def thickness_m(self) -> float | None:
@@ -55,6 +59,7 @@ class SlabThing:
 
     slab: Slab
     sample: Sample
+    body: int
 
     @property
     def object_class(self) -> ObjectClass:
@@ -103,6 +108,6 @@ class SlabThing:
         return measure_lamella(self.sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), slab.view)
 
 
-def find_things(sample: Sample) -> list[Thing]:
-    """Return every object of a sample."""
-    return [SlabThing(slab, sample) for slab in find_slabs(sample)]
+def find_things(sample: Sample, body: int = 0) -> list[Thing]:
+    """Return every object of a body."""
+    return [SlabThing(slab, sample, body) for slab in find_slabs(sample)]

@@ -12,6 +12,7 @@ from drivers.simulator.machine import Machine
 from drivers.simulator.optics import first_hit
 from drivers.simulator.region import Region
 from drivers.simulator.sample import Sample
+from drivers.simulator.scenery import Layer
 from drivers.simulator.sites import find_sites
 from drivers.simulator.state import FrameRecord
 from drivers.simulator.things import Thing, find_things
@@ -50,7 +51,7 @@ class SimulatorTruth:
         """Return what a frame shows, of the sample as `specimen_point` has it. Raises `ExperimentError` like that."""
         record = self._record(frame_id)
         sample = self._sample_of(record)
-        return frame_truth(sample, _view(record), _region(record), self._things(sample))
+        return frame_truth([Layer(number=0, sample=sample, view=_view(record))], _region(record), self._things(sample))
 
     def _things(self, sample: Sample) -> list[Thing]:
         """Return the objects of a state of the sample; finding and measuring them takes longer than a frame."""

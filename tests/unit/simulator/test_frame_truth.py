@@ -15,6 +15,7 @@ from drivers.simulator import plugin
 from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.region import region_of
 from drivers.simulator.sample import Sample
+from drivers.simulator.scenery import Layer
 from drivers.simulator.slab_search import find_slabs
 from drivers.simulator.things import find_things
 from drivers.simulator.view import View
@@ -47,7 +48,8 @@ def two_lamellae() -> Sample:
 
 
 def truth_of(sample: Sample, view: View, settings: ImageSettings = FRAME) -> FrameTruth:
-    return frame_truth(sample, view, region_of(settings), find_things(sample))
+    layers = [Layer(number=0, sample=sample, view=view)]
+    return frame_truth(layers, region_of(settings), find_things(sample))
 
 
 def places_m(truth: FrameTruth, settings: ImageSettings) -> dict[str, tuple[float, float]]:
