@@ -43,7 +43,8 @@ class Cut:
     A specimen point p has coordinates ``axes @ (p - origin)`` = (u, v, w) with w along the travel of the ions. It is
     gone when ``w < front_m[v, u]``, interpolated linearly between the samples at ``u0 + i du`` and ``v0 + j dv``;
     ``-inf`` where the beam has removed nothing. Where a ray has passed through all material, the left-over dose goes on
-    as virtual length, so that the front is smooth in v and an edge is exact to about a nanometre.
+    as virtual length, so that the front is smooth in v and an edge is exact to about a nanometre. ``is_milled`` is
+    False for a cut that only says where a body ends.
     """
 
     origin: NDArray[np.float64]
@@ -53,6 +54,7 @@ class Cut:
     v0_m: float
     dv_m: float
     front_m: NDArray[np.float32]
+    is_milled: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
