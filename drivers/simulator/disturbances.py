@@ -55,6 +55,9 @@ class Stream(IntEnum):
     CURRENT_FOCUS = 9
     FRAME = 10
     CONTRAST = 11
+    BENDING = 12
+    FILM = 13
+    AUTO_FOCUS = 14
 
 
 def generator(seed: int, stream: Stream, *numbers: int) -> np.random.Generator:

@@ -6,6 +6,7 @@ The devices are thin and share one machine. It alone knows the truth; what devic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from drivers.simulator.disturbances import Disturbances
+from drivers.simulator.processes import Processes
 from drivers.simulator.projection import Errors, column_rays, to_specimen
-from drivers.simulator.sample import Sample
+from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.scene import build_sample
 from drivers.simulator.settings import ColumnSettings, SimulatorSettings
 from drivers.simulator.state import (
@@ -58,6 +60,8 @@ class Machine:
         saved = self._load()
         self.state = saved if saved is not None else initial_state(settings)
         self.clock = SimulatedClock(settings.starts_at, elapsed_s=self.state.elapsed_s)
+        self.processes = Processes(sample=self.sample, settings=settings.processes, seed=seed)
+        self.processes.resume(self.state.processes)
 
     def _load(self) -> MachineState | None:
         saved = self._directory.load() if self._directory is not None else None
@@ -83,13 +87,18 @@ class Machine:
         return document
 
     def begin(self, action: str, *, while_paused: bool = False) -> None:
-        """Refuse an action on a closed instrument, while milling and, unless ``while_paused``, in a pause of it."""
+        """Refuse an action on a closed instrument, while milling and, unless ``while_paused``, in a pause of it.
+
+        An action that is not refused finds the sample as the time until now has left it.
+        """
         if not self.is_open:
             raise ConnectionLostError(f"{action} was asked of a simulator that is closed; open it again")
         if self.milling_state is MillingState.RUNNING:
             raise InterlockError(f"{action} is refused while the ion beam is milling; stop milling first")
         if self.milling_state is MillingState.PAUSED and not while_paused:
             raise InterlockError(f"{action} is refused while a milling pattern is paused; finish or stop it first")
+        now_s = self.clock.monotonic_s()
+        self.save_changed(self.processes.catch_up(self.state.processes, self.view(BeamType.ION), now_s=now_s))
 
     def spend(self, duration_s: float) -> None:
         """Let simulated time pass; drift goes on."""
@@ -110,7 +119,8 @@ class Machine:
         if beam_type is BeamType.ION:
             content = content + self.disturbances.ion_content_shift(beam.beam_current_a)
         rays = column_rays(self.chain, beam_type, scan_rotation_rad=beam.scan_rotation_rad, content_shift=content)
-        return to_specimen(self.chain, rays, self.state.stage.position, self.errors())
+        seen = to_specimen(self.chain, rays, self.state.stage.position, self.errors())
+        return self.processes.seen(self.state.processes, seen)
 
     def errors(self) -> Errors:
         """Return all deviations from the chain now."""
@@ -141,13 +151,24 @@ class Machine:
     def save_cuts(self, first_cut: int, cut_count: int) -> None:
         """Write the cuts of the pattern drawn last under a new name; they count from the next `save` on."""
         kept = [file for file in self.state.cut_files if file.first_cut < first_cut]
+        self.state.cut_files = [*kept, self._write_cuts(first_cut, cut_count, place=len(kept))]
+
+    def _write_cuts(self, first_cut: int, cut_count: int, *, place: int) -> CutFile:
         self.state.write_count += 1
-        file = CutFile(
-            name=f"cuts-{len(kept):04d}-{self.state.write_count:06d}.npz", first_cut=first_cut, cut_count=cut_count
-        )
+        name = f"cuts-{place:04d}-{self.state.write_count:06d}.npz"
         if self._directory is not None:
-            self._directory.save_cuts(file.name, self.sample.cuts[first_cut : first_cut + cut_count])
-        self.state.cut_files = [*kept, file]
+            self._directory.save_cuts(name, self.sample.cuts[first_cut : first_cut + cut_count])
+        return CutFile(name=name, first_cut=first_cut, cut_count=cut_count)
+
+    def save_changed(self, changed: Sequence[Cut]) -> None:
+        """Write every pattern anew that has one of these cuts; they count from the next `save` on."""
+        numbers = {n for n, cut in enumerate(self.sample.cuts) if any(cut is one for one in changed)}
+        self.state.cut_files = [
+            self._write_cuts(file.first_cut, file.cut_count, place=place)
+            if numbers & set(range(file.first_cut, file.first_cut + file.cut_count))
+            else file
+            for place, file in enumerate(self.state.cut_files)
+        ]
 
     def save(self) -> None:
         """Put the present state on the disk; what is not saved has not happened after a crash."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from drivers.simulator.machine import Machine
-from drivers.simulator.milling import draw_pattern, mill, open_cuts, probe_for
+from drivers.simulator.milling import IonProbe, draw_pattern, mill, open_cuts, probe_for
 from drivers.simulator.state import DrawingState
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import BeamError, MillingError, RefusedSettingError
@@ -165,8 +165,9 @@ class MillingEngine:
             drawing.first_cut = len(machine.sample.cuts)
             drawing.cut_count = len(open_cuts(machine.sample, pattern, machine.view(BeamType.ION), probe=probe))
         cuts = machine.sample.cuts[drawing.first_cut : drawing.first_cut + drawing.cut_count]
+        before = machine.processes.before_milling(cuts)
         while until_s - drawing.milled_s > _TIME_RESOLUTION_S and not (cancel.is_cancelled or self._stop_asked):
-            next_s = min(until_s, drawing.milled_s + self._substep_s(probe.sigma_m))
+            next_s = min(until_s, drawing.milled_s + self._substep_s(probe))
             half_s = (next_s - drawing.milled_s) / 2
             machine.spend(half_s)
             view = machine.view(BeamType.ION)
@@ -181,13 +182,29 @@ class MillingEngine:
                 removal=machine.settings.removal,
             )
             machine.spend(half_s)
+            charge_c = settings.beam_current_a * (next_s - drawing.milled_s)
+            machine.processes.milled(machine.state.processes, view, charge_c)
             drawing.milled_s = next_s
+        machine.save_changed(machine.processes.after_milling(cuts, before))
 
-    def _substep_s(self, probe_sigma_m: float) -> float:
-        """Return how long the beam may mill before the drift of the sample matters."""
+    def _look_at_result(self, drawing: DrawingState) -> None:
+        """Let the processes know what stands in the middle of a finished pattern."""
+        machine, view = self._machine, self._machine.view(BeamType.ION)
+        boxes = [shape.box.centre for shape in drawing.shapes]
+        x_m, y_m = (sum(getattr(centre, name) for centre in boxes) / len(boxes) for name in ("x_m", "y_m"))
+        middle = view.origin + x_m * view.right + y_m * view.up
+        on_film = middle - view.direction * (middle[2] / view.direction[2])
+        now_s = machine.clock.monotonic_s()
+        machine.processes.finished_milling(machine.state.processes, on_film, view, now_s=now_s)
+
+    def _substep_s(self, probe: IonProbe) -> float:
+        """Return how long the beam may mill before the motion of the sample matters."""
         machine, numerics = self._machine, self._machine.settings.milling
-        allowed_m = max(numerics.max_drift_nm * NM, numerics.max_drift_probe_fraction * probe_sigma_m)
+        allowed_m = max(numerics.max_drift_nm * NM, numerics.max_drift_probe_fraction * probe.sigma_m)
         rate = machine.disturbances.drift_rate_m_per_s(machine.state.stage, machine.clock.monotonic_s())
+        rate += machine.processes.speed_m_per_s(
+            machine.state.processes, machine.view(BeamType.ION), probe.current_a
+        )
         return min(numerics.max_duration_s, allowed_m / rate) if rate > 0 else numerics.max_duration_s
 
     def _finish(self, drawing: DrawingState) -> MillingProgress:
@@ -201,6 +218,8 @@ class MillingEngine:
             machine.milling_state = MillingState.IDLE
         if drawing.cut_count:
             machine.save_cuts(drawing.first_cut, drawing.cut_count)
+        if finished:
+            self._look_at_result(drawing)
         if self._stop_asked:
             machine.state.drawing = None
         machine.save()

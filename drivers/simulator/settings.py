@@ -16,6 +16,7 @@ from drivers.simulator.fault_settings import AnyFault
 from drivers.simulator.ion_probe import ProbeSettings
 from drivers.simulator.materials import RemovalSettings
 from drivers.simulator.optics_settings import OpticsSettings
+from drivers.simulator.process_settings import ProcessSettings
 from drivers.simulator.scene_kinds import AnyScene
 from drivers.simulator.scene_settings import SceneSettings
 from fibsem_runtime.core.units import UM
@@ -188,6 +189,7 @@ class SimulatorSettings(Section):
     disturbances: DisturbanceSettings = DisturbanceSettings()
     probe: ProbeSettings = ProbeSettings()
     removal: RemovalSettings = RemovalSettings()
+    processes: ProcessSettings = ProcessSettings()
     scene: AnyScene = SceneSettings()
     optics: OpticsSettings = OpticsSettings()
     faults: tuple[AnyFault, ...] = ()

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from drivers.simulator.process_state import ProcessState
 from drivers.simulator.sample import Cut
 from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
@@ -101,6 +102,7 @@ class MachineState(State):
     drawing: DrawingState | None = None
     cut_files: list[CutFile] = Field(default_factory=list)
     faults: FaultState = Field(default_factory=FaultState)
+    processes: ProcessState = Field(default_factory=ProcessState)
 
 
 class FrameRecord(State):

@@ -22,7 +22,13 @@ from fibsem_runtime.core.errors import ExperimentError, StorageError
 from fibsem_runtime.hal.devices import MillingState
 from fibsem_runtime.hal.microscope import Microscope
 
-SETTINGS = simulators.settings(everything=True)
+PROCESSES = {
+    "ice_growth": {"enabled": True, "rate_nm_per_h": 1000},
+    "redeposition": {"enabled": True},
+    "film_motion": {"enabled": True},
+}
+
+SETTINGS = simulators.settings(everything=True, processes=PROCESSES)
 
 Action = Callable[[Microscope], object]
 

@@ -1,0 +1,146 @@
+"""Thin slabs that bend while they wait: when, and how the bent slab stands in the sample."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.disturbances import Stream, generator
+from drivers.simulator.faces import U_AXIS, V_AXIS, displaced, widen
+from drivers.simulator.lamella_site import STANDING, Site, open_site
+from drivers.simulator.process_settings import BendingSettings
+from drivers.simulator.process_state import LamellaState
+from drivers.simulator.sample import Cut, Sample
+from drivers.simulator.slab import Slab, find_slab
+from drivers.simulator.view import View
+from fibsem_runtime.core import SpecimenPosition
+from fibsem_runtime.core.units import UM
+
+Floats: TypeAlias = NDArray[np.float64]
+
+SAME_M: Final = 3 * UM
+"""Slabs nearer to each other than this are one and the same, milled further."""
+
+RELIEF_REACH_M: Final = 15 * UM
+RELIEF_STEP_M: Final = 0.15 * UM
+"""How far beyond the end of a slab a slot relieves it, and how finely it is looked for (slots are 0.5 µm wide)."""
+
+PARALLEL: Final = 0.999
+"""Least cosine between the axes of a slab and of a cut that moves with it."""
+
+RIGID_M: Final = 0.2 * UM
+"""How far beyond its edges a slab moves as a whole: its faces are not quite straight."""
+
+STEEPEST: Final = 0.4
+"""Largest change of the displacement across a trench, so that it stays a trench."""
+
+
+def watch_lamella(
+    sample: Sample,
+    lamellae: list[LamellaState],
+    place_m: Floats,
+    ion_view: View,
+    settings: BendingSettings,
+    *,
+    seed: int,
+    now_s: float,
+) -> None:
+    """Note the slab that milling has just left at ``place_m``: from now on it may bend, or at another risk.
+
+    Nothing happens where no slab thinner than that of the settings stands between two trenches that are cut through.
+    """
+    target = SpecimenPosition(x_m=float(place_m[0]), y_m=float(place_m[1]), z_m=float(place_m[2]))
+    slab = find_slab(sample, target, ion_view)
+    if slab is None or not slab.is_through or slab.top_m - slab.bottom_m > settings.thickness_um * UM:
+        return
+    site = open_site(sample, target, ion_view)
+    per_s = settings.hazard_per_s(is_relieved=site is not None and is_relieved(site, slab))
+    x_m, y_m, z_m = map(float, slab.point(*slab.key_points()["centre"]))
+    known = next((one for one in lamellae if math.dist(one.place_m, (x_m, y_m, z_m)) < SAME_M), None)
+    if known is None:
+        fate = float(generator(seed, Stream.BENDING, len(lamellae)).exponential())
+        lamellae.append(LamellaState(place_m=(x_m, y_m, z_m), since_s=now_s, hazard_per_s=per_s, fate_score=fate))
+        return
+    known.hazard_score += known.hazard_per_s * (now_s - known.since_s)
+    known.since_s, known.hazard_per_s = now_s, per_s
+
+
+def is_relieved(site: Site, slab: Slab) -> bool:
+    """Tell whether beyond both ends of a slab, behind what stands there, a slot has been cut."""
+    middle_m = (slab.bottom_m + slab.top_m) / 2
+    for end_m, side in ((slab.left_m, -1), (slab.right_m, 1)):
+        u = end_m + side * np.arange(RELIEF_STEP_M, RELIEF_REACH_M, RELIEF_STEP_M)
+        is_open = site.states(u, np.full_like(u, middle_m), slab.limit_m) > STANDING
+        stands_first = np.flatnonzero(~is_open)
+        if len(stands_first) == 0 or not is_open[stands_first[0] :].any():
+            return False
+    return True
+
+
+def bend_due(
+    sample: Sample,
+    lamellae: list[LamellaState],
+    ion_view: View,
+    settings: BendingSettings,
+    *,
+    seed: int,
+    now_s: float,
+) -> list[Cut]:
+    """Bend the slabs whose time has come and return the cuts that changed."""
+    changed: list[Cut] = []
+    for index, one in enumerate(lamellae):
+        gathered = one.hazard_score + one.hazard_per_s * (now_s - one.since_s)
+        if one.bend_m is not None or gathered < one.fate_score:
+            continue
+        x_m, y_m, z_m = one.place_m
+        slab = find_slab(sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), ion_view)
+        rng = generator(seed, Stream.BENDING, index, 1)
+        one.bend_m = float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.5)) * settings.bulge_um * UM
+        if slab is not None:
+            changed += bend(sample, slab, one.bend_m)
+    return changed
+
+
+def bend(sample: Sample, slab: Slab, bulge_m: float) -> list[Cut]:
+    """Bend a slab by ``bulge_m`` in its middle, along the up of its view, and return the cuts that changed.
+
+    It is held at both ends, and moves as a whole across its thickness: the fronts of all cuts that bound it move with
+    it, less and less towards the far walls of the trenches. What is bent stays within the old surface.
+    """
+    moved = []
+    for cut in sample.cuts:
+        along = [float(axis @ slab.view.up) for axis in cut.axes[:2]]
+        is_parallel = abs(float(cut.axes[2] @ slab.view.direction)) > PARALLEL
+        axis = next((n for n, share in zip((U_AXIS, V_AXIS), along, strict=True) if abs(share) > PARALLEL), None)
+        if not is_parallel or axis is None or not np.isfinite(cut.front_m).any():
+            continue
+        widen(cut, abs(bulge_m))
+        sign = math.copysign(1.0, along[0 if axis == U_AXIS else 1])
+        pitch_m = cut.du_m if axis == U_AXIS else cut.dv_m
+        displacement_m = _displacement_m(cut, slab, bulge_m)
+        if np.any(displacement_m):
+            cut.front_m = displaced(cut.front_m.astype(np.float64), -sign * displacement_m / pitch_m, axis).astype(
+                np.float32
+            )
+            moved.append(cut)
+    return moved
+
+
+def _displacement_m(cut: Cut, slab: Slab, bulge_m: float) -> Floats:
+    """Return (v, u): how far what stands at each ray of a cut moves along the up of the slab's view."""
+    rows, columns = cut.front_m.shape
+    u = cut.u0_m + cut.du_m * np.arange(columns)
+    v = cut.v0_m + cut.dv_m * np.arange(rows)
+    right, up = (
+        (cut.axes[:2] @ axis, (cut.origin - slab.view.origin) @ axis) for axis in (slab.view.right, slab.view.up)
+    )
+    x_m = right[1] + v[:, np.newaxis] * right[0][1] + u[np.newaxis, :] * right[0][0]
+    y_m = up[1] + v[:, np.newaxis] * up[0][1] + u[np.newaxis, :] * up[0][0]
+    across = np.clip((x_m - (slab.left_m + slab.right_m) / 2) / (slab.right_m - slab.left_m), -0.5, 0.5)
+    middle_m, half_m = (slab.bottom_m + slab.top_m) / 2, (slab.top_m - slab.bottom_m) / 2
+    beyond_m = np.abs(y_m - middle_m) - half_m - abs(bulge_m) - RIGID_M
+    held = np.clip(beyond_m * STEEPEST / max(abs(bulge_m), 1e-12), 0, 1)
+    return np.asarray(bulge_m * np.cos(math.pi * across) ** 2 * (1 - held))
