@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from instruments import Instrument, ask_consent, chosen_drivers, open_instrument
 
+from fibsem_runtime.contract.instruments import Instrument, open_instrument
+from fibsem_runtime.contract.participants import ask_consent, chosen_drivers, rehearsals
 from fibsem_runtime.core import BeamSettings, BeamType, CancelToken, ImageSettings
 from fibsem_runtime.hal import Beam, Microscope, MillingSettings
 
@@ -20,8 +21,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def opened(request: pytest.FixtureRequest) -> Iterator[Instrument]:
-    ask_consent(request.config, [request.param])
-    with open_instrument(request.param, request.config.getoption("--host")) as instrument:
+    config, name = request.config, request.param
+    ask_consent(config, [name])
+    with open_instrument(name, config.getoption("--host"), rehearsals(config).get(name)) as instrument:
         yield instrument
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shifts import content_shift
 
+from fibsem_runtime.contract.shifts import content_shift
 from fibsem_runtime.core import CancelToken, Image, ImagePoint, ImageSettings, RelativeArea
 from fibsem_runtime.core.errors import BeamError, Cancelled, NotSupportedError, RefusedSettingError
 from fibsem_runtime.hal import Beam, Microscope

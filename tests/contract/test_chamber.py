@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from instruments import Instrument
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.core import BeamType, CancelToken, ImageSettings
 from fibsem_runtime.core.errors import Cancelled, ImageFileError, InterlockError, VacuumError
 from fibsem_runtime.hal import Microscope

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from instruments import Instrument
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.core import BeamType
 from fibsem_runtime.hal import Microscope, ShapeKind
 from fibsem_runtime.hal.coverage import DEVICES, Carried, complete

@@ -3,9 +3,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from instruments import Instrument
 from pydantic import ValidationError
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.core.errors import BeamError, ConfigError, MillingError
 from fibsem_runtime.hal import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from instruments import Instrument
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core.errors import Cancelled, HardwareError, InterlockError, NotSupportedError
 from fibsem_runtime.hal import GasInjection, Microscope, SputterCoater, gas_flow

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from instruments import Instrument
-from shifts import content_shift
 
+from fibsem_runtime.contract.instruments import Instrument
+from fibsem_runtime.contract.shifts import content_shift
 from fibsem_runtime.core import BeamType, CancelToken, Image, ImagePoint, ImageSettings, StagePosition
 from fibsem_runtime.hal import safe_route
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict, replace
 
 import pytest
-from instruments import Instrument
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.core import CancelToken, StagePosition
 from fibsem_runtime.core.errors import Cancelled, InterlockError, StageLimitError
 from fibsem_runtime.hal import GuardSettings, Microscope, safe_route

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import simulators
-from shifts import content_shift
 from thermofisher_fake import COMPUSTAGE_GEOMETRY, COMPUSTAGE_LIMITS, GEOMETRY, opened, virtual_instrument
 
+from fibsem_runtime.contract.shifts import content_shift
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings, StagePosition
 from fibsem_runtime.core.errors import ConfigError, StageLimitError
 from fibsem_runtime.hal import Kinematics, Microscope, safe_route

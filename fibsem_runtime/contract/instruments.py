@@ -1,45 +1,26 @@
-"""Instruments for the contract suite: opened through the driver registry, guarded, and brought home after each test.
-
-A driver that can run without hardware gets one line in `REHEARSALS`: what makes it ready to open for as long as the
-context lasts (a fake of the vendor's package, say), and gives the settings it is opened with. Any installed driver
-takes part on its instrument with ``--driver NAME --host ADDRESS`` (one without a rehearsal also without ``--host``),
-after a person at the terminal has agreed.
-A driver package of its own uses the same suite: install it and run ``pytest <here>/tests/contract --driver NAME``.
-"""
+"""One instrument of the contract suite: opened by its name, guarded, and brought home after each test."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-import pytest
-
+from fibsem_runtime.contract.participants import Rehearsal
 from fibsem_runtime.core import BeamType, CancelToken, DetectorSettings, MicroscopeState
-from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.hal import (
     DriverPlugin,
     GuardSettings,
     Kinematics,
     Microscope,
-    available_drivers,
     find_driver,
     guard,
     safe_route,
 )
 
-SEED = 11
-Rehearsal = Callable[[], AbstractContextManager[dict[str, Any]]]
-REHEARSALS: dict[str, Rehearsal] = {
-    "simulator": lambda: nullcontext({}),
-    "thermofisher": lambda: _rehearsal("thermofisher_fake"),
-    "tescan": lambda: _rehearsal("tescan_bench"),
-    "sharksem": lambda: _rehearsal("sharksem_bench"),
-}
-"""Drivers that need no hardware, and how each is made ready; the context gives its settings."""
+SEED: Final = 11
+"""What simulators are opened with, so that every run of the suite is the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -112,77 +93,17 @@ class Instrument:
             beam.set_working_distance(initial.working_distance_m)
 
 
-def _rehearsal(module: str) -> AbstractContextManager[dict[str, Any]]:
-    """Return the rehearsal of a driver whose fake is loaded only when it takes part."""
-    context: AbstractContextManager[dict[str, Any]] = import_module(module).rehearse()
-    return context
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Add the options that let an instrument take part."""
-    group = parser.getgroup("fibsem-runtime")
-    group.addoption("--driver", action="append", default=[], help="run the contract suite on this installed driver")
-    group.addoption("--host", default=None, help="address of the instrument for --driver")
-
-
-def chosen_drivers(config: pytest.Config) -> list[str]:
-    """Return the drivers that take part: those asked for, or those that need no hardware.
-
-    Raises `ConfigError` for a driver that is not installed.
-    """
-    installed = available_drivers()
-    asked: list[str] = config.getoption("--driver")
-    for name in asked:
-        if name not in installed:
-            raise ConfigError(f"--driver {name} is not installed; available: {', '.join(installed)}")
-    return asked or [name for name in installed if name in REHEARSALS]
-
-
-def ask_consent(config: pytest.Config, names: list[str]) -> None:
-    """Ask the person at the terminal before anything real moves; end the session without a yes."""
-    has_host = bool(config.getoption("--host"))
-    hardware = [name for name in names if has_host or name not in REHEARSALS]
-    if not hardware or config.option.collectonly:
-        return
-    with _terminal(config):
-        if sys.stdin is None or not sys.stdin.isatty():
-            names_text = ", ".join(hardware)
-            pytest.exit(f"{names_text} would move: run this at a terminal where a person can agree", returncode=3)
-        answer = input(
-            f"\nThe contract suite moves the stage, the manipulator and the gas needle of {', '.join(hardware)}, opens "
-            "gas valves, changes both beams, switches them off and on, and mills about 10 x 5 x 1 µm at the present "
-            "place.\nIs nobody else using the instrument, is the sample expendable, are needles and objective out? "
-            "Type the driver's name to go on: "
-        ).strip()
-    if answer not in hardware:
-        pytest.exit("no consent, nothing has moved", returncode=3)
-
-
 @contextmanager
-def _terminal(config: pytest.Config) -> Iterator[None]:
-    """Give keyboard and screen back to the person while pytest captures them."""
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is None:
-        yield
-        return
-    capture.suspend_global_capture(in_=True)
-    try:
-        yield
-    finally:
-        capture.resume_global_capture()
-
-
-@contextmanager
-def open_instrument(name: str, host: str | None) -> Iterator[Instrument]:
+def open_instrument(name: str, host: str | None, rehearsal: Rehearsal | None) -> Iterator[Instrument]:
     """Open an installed driver behind its guards; leave it in its safe state and closed.
 
-    With a ``host`` it is an instrument, and nothing is rehearsed.
+    With a ``host``, or without a ``rehearsal``, it is an instrument, and nothing is rehearsed.
     """
-    if host is not None or name not in REHEARSALS:
+    if host is not None or rehearsal is None:
         with _opened(name, {} if host is None else {"host": host}, is_rehearsed=False) as instrument:
             yield instrument
         return
-    with REHEARSALS[name]() as values, _opened(name, values, is_rehearsed=True) as instrument:
+    with rehearsal() as values, _opened(name, values, is_rehearsed=True) as instrument:
         yield instrument
 
 

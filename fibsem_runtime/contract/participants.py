@@ -1,0 +1,83 @@
+"""Who takes part in the contract suite, and the consent that an instrument needs.
+
+A driver that can run without hardware takes part unasked where a test suite offers its rehearsal
+(`plugin.ContractHooks.pytest_fibsem_rehearsals`). Any installed driver takes part on its instrument with
+``--driver NAME --host ADDRESS`` (one without a rehearsal also without ``--host``), after a person at the terminal has
+agreed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
+
+import pytest
+
+from fibsem_runtime.core.errors import ConfigError
+from fibsem_runtime.hal import available_drivers
+
+Rehearsal: TypeAlias = Callable[[], AbstractContextManager[dict[str, Any]]]
+"""What makes a driver ready to open without hardware for as long as the context lasts, and gives its settings."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options that let an instrument take part."""
+    group = parser.getgroup("fibsem-runtime")
+    group.addoption("--driver", action="append", default=[], help="run the contract suite on this installed driver")
+    group.addoption("--host", default=None, help="address of the instrument for --driver")
+
+
+def rehearsals(config: pytest.Config) -> dict[str, Rehearsal]:
+    """Return the rehearsals that the test suites of this session offer."""
+    offers: list[Mapping[str, Rehearsal]] = config.hook.pytest_fibsem_rehearsals()
+    return {name: rehearsal for offer in offers for name, rehearsal in offer.items()}
+
+
+def chosen_drivers(config: pytest.Config) -> list[str]:
+    """Return the drivers that take part: those asked for, or those that need no hardware.
+
+    Raises `ConfigError` for a driver that is not installed.
+    """
+    installed = available_drivers()
+    asked: list[str] = config.getoption("--driver")
+    for name in asked:
+        if name not in installed:
+            raise ConfigError(f"--driver {name} is not installed; available: {', '.join(installed)}")
+    offered = rehearsals(config)
+    return asked or [name for name in installed if name in offered]
+
+
+def ask_consent(config: pytest.Config, names: list[str]) -> None:
+    """Ask the person at the terminal before anything real moves; end the session without a yes."""
+    has_host, offered = bool(config.getoption("--host")), rehearsals(config)
+    hardware = [name for name in names if has_host or name not in offered]
+    if not hardware or config.option.collectonly:
+        return
+    with _terminal(config):
+        if sys.stdin is None or not sys.stdin.isatty():
+            names_text = ", ".join(hardware)
+            pytest.exit(f"{names_text} would move: run this at a terminal where a person can agree", returncode=3)
+        answer = input(
+            f"\nThe contract suite moves the stage, the manipulator and the gas needle of {', '.join(hardware)}, opens "
+            "gas valves, changes both beams, switches them off and on, and mills about 10 x 5 x 1 µm at the present "
+            "place.\nIs nobody else using the instrument, is the sample expendable, are needles and objective out? "
+            "Type the driver's name to go on: "
+        ).strip()
+    if answer not in hardware:
+        pytest.exit("no consent, nothing has moved", returncode=3)
+
+
+@contextmanager
+def _terminal(config: pytest.Config) -> Iterator[None]:
+    """Give keyboard and screen back to the person while pytest captures them."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    capture.suspend_global_capture(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume_global_capture()
