@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from fibsem_runtime.core import Image, ImagePoint, PixelPoint
 from fibsem_runtime.core.errors import ModelError
 from fibsem_runtime.detection.confidence import DEFAULT_WEIGHTS, combine
-from fibsem_runtime.detection.engine import InferenceEngine
+from fibsem_runtime.detection.engine import EngineFile, InferenceEngine
+from fibsem_runtime.detection.engine_cache import engine_folder
 from fibsem_runtime.detection.features import FEATURES
 from fibsem_runtime.detection.finder import Finder, Finding, select_rows
-from fibsem_runtime.detection.manifest import Manifest, Precision, read_manifest, verified_file
+from fibsem_runtime.detection.manifest import Manifest, preferred_precision, read_manifest, verified_file
+from fibsem_runtime.detection.origin import Precision
 from fibsem_runtime.detection.preparation import fit_image, place_image
 from fibsem_runtime.detection.providers import Provider, ProviderRequest
 from fibsem_runtime.detection.segmentation import Box, Segmentation
@@ -81,10 +83,9 @@ class Detection:
 class Detector:
     """Find features with one opened model; not to be shared between threads."""
 
-    def __init__(self, engine: InferenceEngine, manifest: Manifest, model_sha256: str) -> None:
+    def __init__(self, engine: InferenceEngine, manifest: Manifest) -> None:
         self._engine = engine
         self.manifest = manifest
-        self.model_sha256 = model_sha256
 
     @property
     def name(self) -> str:
@@ -100,6 +101,16 @@ class Detector:
     def provider(self) -> Provider:
         """Return what the model runs on."""
         return self._engine.provider
+
+    @property
+    def precision(self) -> Precision:
+        """Return the arithmetic of the opened file."""
+        return self._engine.file.precision
+
+    @property
+    def model_sha256(self) -> str:
+        """Return the hash of the opened file."""
+        return self._engine.file.sha256
 
     def segment(self, image: Image) -> Segmentation:
         """Return the class map of an image at the network's scale; a copy."""
@@ -184,16 +195,16 @@ def open_detector(folder: Path, settings: EngineSettings) -> Detector:
     """
     manifest = read_manifest(folder)
     _check_features(manifest, folder)
-    precision: Precision = settings.precision if settings.precision else next(iter(manifest.files))
-    path = verified_file(folder, manifest, precision)
-    digest = manifest.files[precision].sha256
-    request = ProviderRequest(
-        wanted=settings.providers,
-        allow_fallback=settings.allow_fallback,
-        cache_folder=Path(settings.engine_cache) / digest[:16] if settings.engine_cache else None,
-    )
-    engine = InferenceEngine(path, manifest, request, thread_count=settings.thread_count)
-    return Detector(engine, manifest, digest)
+    request = ProviderRequest(wanted=settings.providers, allow_fallback=settings.allow_fallback)
+
+    def file_for(provider: Provider) -> EngineFile:
+        precision = settings.precision or preferred_precision(manifest, provider)
+        path, digest = verified_file(folder, manifest, precision), manifest.files[precision].sha256
+        cache = Path(settings.engine_cache) if settings.engine_cache else None
+        engines = engine_folder(cache, digest) if provider == "tensorrt" else None
+        return EngineFile(path=path, precision=precision, sha256=digest, cache_folder=engines)
+
+    return Detector(InferenceEngine(file_for, manifest, request, threads=settings.thread_count), manifest)
 
 
 def _check_features(manifest: Manifest, folder: Path) -> None:

@@ -4,44 +4,45 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fibsem_runtime.core.errors import ModelError
+from fibsem_runtime.detection.origin import Contrast, Origin, Part, Sha256, Variant
+from fibsem_runtime.detection.origin import Precision as Precision
 
 MANIFEST_NAME: Final = "manifest.yaml"
 _MAX_MANIFEST_BYTES: Final = 2**20
 _CHUNK_BYTES: Final = 2**20
 
-Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
-Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_PREFERENCE: Final[dict[str, tuple[Precision, ...]]] = {
+    "cpu": ("int8", "fp32", "fp16"),
+    "cuda": ("fp16", "fp32", "int8"),
+    "tensorrt": ("fp32", "fp16", "int8"),
+}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelFile(_Part):
+class ModelFile(Part):
     """One ONNX file beside the manifest and its hash."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.onnx$")
     sha256: Sha256
 
 
-class InputSpec(_Part):
+class InputSpec(Part):
     """What the graph takes: (1, 1, height, width) uint8, resized to fit and padded with the image's mean.
 
-    ``contrast`` says that the graph itself standardises the gray values (zero mean, unit variance).
+    ``contrast`` says what the graph itself does to the gray values; standardised is zero mean and unit variance.
     """
 
     width_px: int = Field(ge=32, le=4096, multiple_of=32)
     height_px: int = Field(ge=32, le=4096, multiple_of=32)
-    contrast: Literal["standardised in the graph"] = "standardised in the graph"
+    contrast: Contrast = "standardised in the graph"
 
 
-class PixelSizeRange(_Part):
+class PixelSizeRange(Part):
     """Pixel sizes of the training images, as far as they are known; outside of it confidence is not calibrated."""
 
     min_nm: float = Field(gt=0)
@@ -54,7 +55,7 @@ class PixelSizeRange(_Part):
         return self
 
 
-class TrainingData(_Part):
+class TrainingData(Part):
     """One origin of training images."""
 
     name: str
@@ -63,17 +64,24 @@ class TrainingData(_Part):
     source: str
 
 
-class FeatureError(_Part):
-    """Measured on held-out images: how often found when present, and how far off in pixels of the full image."""
+class FeatureError(Part):
+    """Measured on held-out images: how often found when present, and how far off in pixels of the full image.
+
+    ``gated_far`` of ``far`` wrong points and ``gated_good`` of ``good`` right ones lie below the confidence gate.
+    """
 
     images: int = Field(ge=0)
     found_fraction: float | None = Field(default=None, ge=0, le=1)
     median_px: float | None = Field(default=None, ge=0)
     p95_px: float | None = Field(default=None, ge=0)
     false_finds: int = Field(default=0, ge=0)
+    far: int = Field(default=0, ge=0)
+    gated_far: int = Field(default=0, ge=0)
+    good: int = Field(default=0, ge=0)
+    gated_good: int = Field(default=0, ge=0)
 
 
-class Measurement(_Part):
+class Measurement(Part):
     """One evaluation: which images, which precision, what came out."""
 
     data: str
@@ -83,18 +91,21 @@ class Measurement(_Part):
     class_iou: dict[str, float] = Field(default_factory=dict)
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """Weights of the cues of `fibsem_runtime.detection.confidence`, fitted on held-out images."""
 
     offset_score: float = 0.0
     body_score: float = 0.0
+    ring_score: float = 0.0
+    frame_score: float = 0.0
     local_score: float = 0.0
+    solid_score: float = 0.0
     size_score: float = 0.0
     whole_score: float = 0.0
     alone_score: float = 0.0
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """Everything that is known about a model."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)
@@ -110,6 +121,8 @@ class Manifest(_Part):
     recipe: str = ""
     licence: str
     measured: list[Measurement] = Field(default_factory=list)
+    origin: Origin | None = None
+    variants: list[Variant] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check_names(self) -> Manifest:
@@ -138,6 +151,15 @@ def read_manifest(folder: Path) -> Manifest:
         where = ".".join(str(part) for part in fault["loc"]) or "top level"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ModelError(f"{path}: {where}: {fault['msg']}{more}; correct the manifest") from error
+
+
+def preferred_precision(manifest: Manifest, provider: str) -> Precision:
+    """Return the precision that suits a provider among those that the model has.
+
+    A file is in the manifest only when its masks agree with fp32; a CPU is fastest with 8 bit, CUDA with half, and
+    TensorRT makes its own half precision from fp32.
+    """
+    return next(precision for precision in _PREFERENCE[provider] if precision in manifest.files)
 
 
 def verified_file(folder: Path, manifest: Manifest, precision: Precision) -> Path:

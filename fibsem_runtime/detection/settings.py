@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fibsem_runtime.detection.manifest import Precision
+from fibsem_runtime.detection.origin import Precision
 from fibsem_runtime.detection.providers import Provider
 
 
@@ -12,13 +12,13 @@ class EngineSettings(BaseModel):
     """What a model runs on.
 
     ``providers`` in the order they are wanted; anything but the first is an error unless ``allow_fallback``.
-    ``engine_cache`` keeps built TensorRT engines between runs.
+    ``engine_cache`` is where built TensorRT engines are kept between runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    precision: Precision | None = Field(default=None, description="None takes the manifest's first file")
+    precision: Precision | None = Field(default=None, description="None takes what suits the provider: int8 on a CPU")
     providers: tuple[Provider, ...] = Field(default=("cpu",), min_length=1)
     allow_fallback: bool = False
     thread_count: int = Field(default=2, ge=1, le=64)
-    engine_cache: str | None = None
+    engine_cache: str | None = Field(default=None, description="None takes the user's cache folder")

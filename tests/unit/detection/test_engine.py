@@ -86,26 +86,6 @@ def test_asking_twice_for_one_provider_or_for_none_is_refused() -> None:
         ProviderRequest(wanted=(), allow_fallback=False)
 
 
-def test_tensorrt_keeps_its_engines_in_half_precision_under_the_models_hash(
-    models: Path, mocker: MockerFixture, tmp_path: Path
-) -> None:
-    build_knows(mocker, ALL)
-    seen: list[Any] = []
-
-    def refuse(path: str, options: Any, *, providers: Any, enable_fallback: int) -> Any:
-        seen.append(providers)
-        raise RuntimeError("no TensorRT here")
-
-    mocker.patch.object(onnxruntime, "InferenceSession", side_effect=refuse)
-    cache = tmp_path / "engines"
-    wanted = EngineSettings(providers=("tensorrt",), engine_cache=str(cache))
-    with pytest.raises(ConfigError, match="tensorrt"):
-        open_detector(models / "levels", wanted)
-    name, options = seen[0][0]
-    assert name == ALL[0] and options["trt_fp16_enable"] == "1" and options["trt_engine_cache_enable"] == "1"
-    assert Path(options["trt_engine_cache_path"]).parent == cache and Path(options["trt_engine_cache_path"]).is_dir()
-
-
 def test_the_cpu_stands_behind_every_accelerator_for_what_it_cannot_run() -> None:
     assert [name for name, _ in session_arguments("cuda", None)] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert [name for name, _ in session_arguments("cpu", None)] == ["CPUExecutionProvider"]
