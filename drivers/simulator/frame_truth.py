@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.post_points import post_points
 from drivers.simulator.region import Region
 from drivers.simulator.scenery import Layer, look_through
 from drivers.simulator.silhouette import PLACES, look_at
@@ -61,7 +62,7 @@ def frame_truth(layers: Sequence[Layer], frame: Region, things: Sequence[Thing])
         classes=classes,
         instances=instances,
         objects=tuple(_object_truth(one) for one in shown),
-        key_points=_of_the_frame(shown, frame),
+        key_points=_of_the_frame(shown, frame) | _of_the_posts(shown, classes),
     )
 
 
@@ -120,6 +121,21 @@ def _of_the_frame(shown: Sequence[Shown], frame: Region) -> dict[str, KeyPointTr
             best = max(chosen, key=lambda one: one.pixel_count if is_largest else -_distance_px(one, middle))
             points.update(best.key_points)
     return points
+
+
+def _of_the_posts(shown: Sequence[Shown], classes: NDArray[np.uint8]) -> dict[str, KeyPointTruth]:
+    """Return the points of posts that depend on the frame or on the lamella that is to land there."""
+    middle = next(
+        (
+            known.point
+            for one in shown
+            if one.thing.object_class in (ObjectClass.LAMELLA, ObjectClass.VOLUME_BLOCK)
+            for known in list(one.key_points.values())[:1]
+        ),
+        PixelPoint(classes.shape[1] / 2, classes.shape[0] / 2),
+    )
+    found = post_points(classes == ObjectClass.LANDING_POST, towards=middle)
+    return {name: KeyPointTruth(point=point, is_visible=True) for name, point in found.items()}
 
 
 def _distance_px(one: Shown, middle: PixelPoint) -> float:

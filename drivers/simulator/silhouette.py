@@ -192,7 +192,8 @@ PLACES: Final[Mapping[ObjectClass, Mapping[str, Place]]] = {
         "NeedleTip": partial(foremost, side="right"),
         "NeedleTipBottom": partial(foremost, side="bottom"),
     },
+    ObjectClass.LANDING_POST: {"LandingGridCentre": centre},
     ObjectClass.COPPER_ADAPTOR: _box("CopperAdapter"),
     ObjectClass.VOLUME_BLOCK: _box("VolumeBlock", with_corners=True),
 }
-"""Where the key points of each class are (detection.md section 2). Those of posts need more than one object."""
+"""Where the key points of each class are (detection.md section 2). The others of posts: `post_points`."""

@@ -34,6 +34,7 @@ class Gap:
     """What lies between two trenches, in the axes of the lower one; ``width_m`` is negative where they overlap."""
 
     cut: Cut
+    other: Cut
     u_m: float
     v_m: float
     reach_u_m: float
@@ -50,17 +51,28 @@ class Gap:
         return SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m)
 
     def holds(self, slab: Slab) -> bool:
-        """Tell whether a slab that was found stands in this gap."""
-        middle = slab.point((slab.left_m + slab.right_m) / 2, (slab.bottom_m + slab.top_m) / 2)
-        u, v, _ = self.cut.axes @ (middle - self.cut.origin)
+        """Tell whether a slab that was found stands in this gap, milled in the same pose."""
         is_parallel = bool(np.abs(slab.view.direction - self.cut.axes[2]).max() < SAME_DIRECTION)
-        return is_parallel and abs(u - self.u_m) <= self.reach_u_m and abs(v - self.v_m) <= max(self.width_m, 1 * UM)
+        return is_parallel and self.surrounds(slab)
+
+    def surrounds(self, slab: Slab) -> bool:
+        """Tell whether the middle of a slab lies between the trenches, whichever way it was milled."""
+        return self._has(slab.point((slab.left_m + slab.right_m) / 2, (slab.bottom_m + slab.top_m) / 2))
+
+    def overlaps(self, other: Gap) -> bool:
+        """Tell whether the middle of one of two gaps lies in the other."""
+        middles = [gap.cut.origin + gap.u_m * gap.cut.axes[0] + gap.v_m * gap.cut.axes[1] for gap in (self, other)]
+        return self._has(middles[1]) or other._has(middles[0])
+
+    def _has(self, point: NDArray[np.float64]) -> bool:
+        u, v, _ = self.cut.axes @ (point - self.cut.origin)
+        return bool(abs(u - self.u_m) <= self.reach_u_m and abs(v - self.v_m) <= max(self.width_m, 1 * UM))
 
 
 def find_slabs(sample: Sample) -> list[Slab]:
     """Return the slabs between any two trenches that were milled in one pose, in the order in which they were begun."""
     found: list[Slab] = []
-    for gap in sorted(_gaps(sample.cuts), key=lambda g: g.width_m):
+    for gap in find_gaps(sample.cuts, widest_m=MAX_GAP_M):
         if not any(gap.holds(slab) for slab in found):
             slab = find_slab(sample, gap.target(), gap.view())
             if slab is not None and not any(_are_one(slab, other) for other in found):
@@ -68,7 +80,12 @@ def find_slabs(sample: Sample) -> list[Slab]:
     return sorted(found, key=lambda slab: (float(slab.view.origin[0]), slab.left_m, slab.bottom_m))
 
 
-def _gaps(cuts: Sequence[Cut]) -> Iterator[Gap]:
+def find_gaps(cuts: Sequence[Cut], *, widest_m: float) -> list[Gap]:
+    """Return what lies between any two trenches milled in one pose, the narrowest first."""
+    return sorted(_gaps(cuts, widest_m), key=lambda gap: gap.width_m)
+
+
+def _gaps(cuts: Sequence[Cut], widest_m: float) -> Iterator[Gap]:
     dug = [(cut, box) for cut in cuts if (box := _dug_box(cut)) is not None]
     for (lower, below), (upper, box) in permutations(dug, 2):
         if np.abs(lower.axes - upper.axes).max() > SAME_DIRECTION:
@@ -78,9 +95,10 @@ def _gaps(cuts: Sequence[Cut]) -> Iterator[Gap]:
         width_m = float(above[0, 1] - below[1, 1])
         left_m, right_m = max(above[0, 0], below[0, 0]), min(above[1, 0], below[1, 0])
         is_above = above[:, 1].mean() > below[1, 1] and below[:, 1].mean() < above[0, 1]
-        if is_above and width_m < MAX_GAP_M and right_m - left_m > MIN_OVERLAP_M:
+        if is_above and width_m < widest_m and right_m - left_m > MIN_OVERLAP_M:
             yield Gap(
                 cut=lower,
+                other=upper,
                 u_m=float(left_m + right_m) / 2,
                 v_m=float(below[1, 1] + above[0, 1]) / 2,
                 reach_u_m=float(right_m - left_m) / 2,

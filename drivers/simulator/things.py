@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -10,10 +11,13 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.bodies import Body, BodyKind, Carrier
+from drivers.simulator.copper_things import find_bars, find_posts
 from drivers.simulator.lamella import measure_lamella
+from drivers.simulator.prism import WIDEST_M, PrismThing
 from drivers.simulator.sample import Sample
 from drivers.simulator.slab import Slab
-from drivers.simulator.slab_search import find_slabs
+from drivers.simulator.slab_search import MAX_GAP_M, Gap, find_gaps, find_slabs
 from fibsem_runtime.core import SpecimenPosition
 from fibsem_runtime.core.units import NM, UM
 from fibsem_runtime.hal.truth import LamellaTruth, ObjectClass
@@ -108,6 +112,68 @@ class SlabThing:
         return measure_lamella(self.sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), slab.view)
 
 
-def find_things(sample: Sample, body: int = 0) -> list[Thing]:
-    """Return every object of a body."""
-    return [SlabThing(slab, sample, body) for slab in find_slabs(sample)]
+@dataclass(frozen=True, eq=False)
+class WholeThing:
+    """A body that is one object: the needle, an adaptor on it, a piece that was cut free."""
+
+    sample: Sample
+    object_class: ObjectClass
+    body: int
+    thickness_m: float | None = None
+    attached_to: tuple[str, ...] = ()
+
+    def corners(self) -> Floats:
+        """Return the eight corners of the box around it."""
+        sample = self.sample
+        rows, columns = np.nonzero(sample.top_m > sample.bottom_m)
+        x_m = sample.x0_m + sample.pitch_m * np.array([columns.min() - 1, columns.max() + 1])
+        y_m = sample.y0_m + sample.pitch_m * np.array([rows.min() - 1, rows.max() + 1])
+        z_m = (float(sample.bottom_m[rows, columns].min()), float(sample.top_m[rows, columns].max()))
+        return np.array(list(product(x_m, y_m, z_m)))
+
+    def holds(self, places: Floats) -> NDArray[np.bool_]:
+        """Tell which places are any."""
+        return np.isfinite(places[..., 0])
+
+
+def find_things(bodies: Sequence[Body]) -> list[Thing]:
+    """Return every object of some bodies.
+
+    Blocks to land on a mesh are volume blocks, and lamellae once they stand there; all others are lamellae from the
+    moment when trenches isolate them (data/README.md; detection.md section 2).
+    """
+    is_serial = any(body.kind is BodyKind.RECEIVER for body in bodies)
+    return [thing for body in bodies for thing in _things_of(body, is_serial=is_serial)]
+
+
+def _things_of(body: Body, *, is_serial: bool) -> Sequence[Thing]:
+    sample, number = body.sample, body.number
+    block = ObjectClass.VOLUME_BLOCK if is_serial else ObjectClass.LAMELLA
+    match body.kind:
+        case BodyKind.NEEDLE:
+            return [WholeThing(sample, ObjectClass.MANIPULATOR, number)]
+        case BodyKind.ADAPTOR:
+            return [WholeThing(sample, ObjectClass.COPPER_ADAPTOR, number)]
+        case BodyKind.PIECE:
+            is_landed = body.carrier is Carrier.STAGE
+            return [WholeThing(sample, ObjectClass.LAMELLA if is_landed else block, number)]
+        case BodyKind.POSTS:
+            return find_posts(sample, number)
+        case BodyKind.RECEIVER:
+            return find_bars(sample, number)
+    slabs = find_slabs(sample)
+    prisms = [
+        PrismThing(gap, sample, block if body.kind is BodyKind.BLOCK else ObjectClass.LAMELLA, number)
+        for gap in _wide_gaps(sample, slabs)
+    ]
+    return [*(SlabThing(slab, sample, number) for slab in slabs), *prisms]
+
+
+def _wide_gaps(sample: Sample, slabs: Sequence[Slab]) -> list[Gap]:
+    """Return the gaps with a block in them: wide, and neither thinned to a lamella nor cut across by a narrower gap."""
+    chosen: list[Gap] = []
+    for gap in find_gaps(sample.cuts, widest_m=WIDEST_M):
+        is_new = not any(gap.overlaps(other) for other in chosen)
+        if gap.width_m > MAX_GAP_M and is_new and not any(gap.surrounds(slab) for slab in slabs):
+            chosen.append(gap)
+    return chosen

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from drivers.simulator.bodies import Body, BodyKind
 from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.lamella import measure_lamella
 from drivers.simulator.machine import Machine
@@ -58,7 +59,7 @@ class SimulatorTruth:
         state = (len(sample.cuts), self.machine.state.write_count)
         if state not in self._census:
             self._census.clear()
-            self._census[state] = find_things(sample)
+            self._census[state] = find_things([Body(number=0, kind=BodyKind.GRID, sample=sample)])
         return self._census[state]
 
     def _record(self, frame_id: str) -> FrameRecord:
@@ -68,7 +69,7 @@ class SimulatorTruth:
         return record
 
     def _sample_of(self, record: FrameRecord) -> Sample:
-        return replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.cut_count])
+        return replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.sights[0].cut_count])
 
 
 def _view(record: FrameRecord) -> View:

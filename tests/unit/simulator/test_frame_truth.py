@@ -12,6 +12,7 @@ from simulators import CONDITIONS, PATTERN
 from specimens import MILLING_ANGLE_RAD, electron_view, ion_view, make_specimen, make_trench, mill_lamella, shifted
 
 from drivers.simulator import plugin
+from drivers.simulator.bodies import Body, BodyKind
 from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.region import region_of
 from drivers.simulator.sample import Sample
@@ -48,8 +49,8 @@ def two_lamellae() -> Sample:
 
 
 def truth_of(sample: Sample, view: View, settings: ImageSettings = FRAME) -> FrameTruth:
-    layers = [Layer(number=0, sample=sample, view=view)]
-    return frame_truth(layers, region_of(settings), find_things(sample))
+    body = Body(number=0, kind=BodyKind.GRID, sample=sample)
+    return frame_truth([Layer(number=0, sample=sample, view=view)], region_of(settings), find_things([body]))
 
 
 def places_m(truth: FrameTruth, settings: ImageSettings) -> dict[str, tuple[float, float]]:
