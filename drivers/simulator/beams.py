@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 from drivers.simulator import optics
 from drivers.simulator.disturbances import Stream, generator
+from drivers.simulator.layers import Sight
 from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.milling import probe_for
 from drivers.simulator.region import region_of
-from drivers.simulator.state import BeamState, FrameRecord
+from drivers.simulator.state import BeamState, FrameRecord, SightRecord
 from drivers.simulator.view import View
+from drivers.simulator.world import BodySight
 from fibsem_runtime.core import (
     BeamSettings,
     BeamType,
@@ -141,7 +143,7 @@ class SimulatedBeam:
         rng = generator(machine.seed, Stream.CONTRAST, machine.state.contrast_count)
         machine.state.contrast_count += 1
         self._state.brightness_fraction, self._state.contrast_fraction = optics.auto_contrast(
-            machine.sample, view, field, self._conditions(view), machine.settings.optics, rng
+            machine.sample, view, field, self._conditions(view), machine.settings.optics, rng, others=self._others()
         )
         machine.save()
         return self.detector()
@@ -158,15 +160,23 @@ class SimulatedBeam:
         machine.set_hfw(self.beam_type, settings.hfw_m)
         half_scan_s = scan_time_s(settings) / 2
         machine.spend(half_scan_s)
-        view = machine.view(self.beam_type)
+        view, sights = machine.view(self.beam_type), machine.sights(self.beam_type)
         started_at = machine.clock.now()
         rng = generator(machine.seed, Stream.FRAME, machine.state.frame_count)
-        pixels = optics.render(machine.sample, view, settings, self._conditions(view), machine.settings.optics, rng)
+        pixels = optics.render(
+            machine.sample,
+            view,
+            settings,
+            self._conditions(view),
+            machine.settings.optics,
+            rng,
+            others=self._others(),
+        )
         timing = machine.settings.timing
         machine.spend(half_scan_s + (timing.reduced_area_frame_s if settings.reduced_area else timing.frame_s))
         machine.state.frame_count += 1
         frame_id = f"sim-{machine.seed}-{machine.state.frame_count:06d}"
-        machine.add_frame(_record(frame_id, view, settings, len(machine.sample.cuts)))
+        machine.add_frame(_record(frame_id, view, settings, sights))
         machine.save()
         metadata = ImageMetadata(
             beam_type=self.beam_type,
@@ -182,13 +192,18 @@ class SimulatedBeam:
         )
         return Image(pixels, metadata)
 
+    def _others(self) -> list[Sight]:
+        """Return what the optics need to know of the bodies beside the sample."""
+        seen = self.machine.sights(self.beam_type)[1:]
+        return [Sight(sample=one.body.sample, view=one.view, box_m=one.body.extent_m) for one in seen]
+
     def _conditions(self, view: View) -> optics.Conditions:
         beam = self.settings()
         return optics.Conditions(
             beam_type=self.beam_type,
             beam_current_a=beam.beam_current_a,
             voltage_v=beam.voltage_v,
-            defocus_m=self.machine.focus_error_m(self.beam_type) - film_distance_m(view),
+            defocus_m=self.machine.focus_error_m(self.beam_type) - film_distance_m(view, self.machine.base.surface_m),
             stigmation_x=beam.stigmation_x,
             stigmation_y=beam.stigmation_y,
             probe_sigma_m=self._probe_sigma_m(beam.beam_current_a),
@@ -241,13 +256,13 @@ def scan_time_s(settings: ImageSettings) -> float:
     return width_px * height_px * settings.dwell_time_s * repeats
 
 
-def film_distance_m(view: View) -> float:
-    """Return how far beyond the coincidence plane the film (z = 0) lies on the central ray."""
+def film_distance_m(view: View, surface_m: float = 0.0) -> float:
+    """Return how far beyond the coincidence plane the film, or a surface above it, lies on the central ray."""
     slope = float(view.direction[2])
-    return 0.0 if abs(slope) < _SMALLEST_SLOPE else -float(view.origin[2]) / slope
+    return 0.0 if abs(slope) < _SMALLEST_SLOPE else (surface_m - float(view.origin[2])) / slope
 
 
-def _record(frame_id: str, view: View, settings: ImageSettings, cut_count: int) -> FrameRecord:
+def _record(frame_id: str, view: View, settings: ImageSettings, sights: Sequence[BodySight]) -> FrameRecord:
     area = region_of(settings)
     return FrameRecord(
         frame_id=frame_id,
@@ -262,5 +277,15 @@ def _record(frame_id: str, view: View, settings: ImageSettings, cut_count: int) 
         top_px=area.top_px,
         area_width_px=area.width_px,
         area_height_px=area.height_px,
-        cut_count=cut_count,
+        sights=[
+            SightRecord(
+                body=one.body.number,
+                origin_m=as_triple(one.view.origin),
+                right=as_triple(one.view.right),
+                up=as_triple(one.view.up),
+                direction=as_triple(one.view.direction),
+                cut_count=len(one.body.sample.cuts),
+            )
+            for one in sights
+        ],
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from itertools import product
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,12 @@ from drivers.simulator.sample import Sample
 from drivers.simulator.view import View
 
 Floats: TypeAlias = NDArray[np.float64]
+
+
+NEEDLE: Final = 10
+ADAPTOR: Final = 11
+FIRST_PIECE: Final = 20
+"""Numbers of bodies; those of the scene are counted from 0."""
 
 
 class BodyKind(StrEnum):
@@ -82,13 +89,36 @@ class Pose:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Body:
-    """One rigid piece of the world with its own height field and cuts; ``number`` is its name in truth and state."""
+    """One rigid piece of the world with its own height field and cuts; ``number`` is its name in truth and state.
+
+    ``box_m``: (2, 3) around what is left of a piece, in its own frame; None for the whole map. ``parent`` is the body
+    that a piece was milled from; ``surface_m`` the height of what is worked on, where a focused beam is sharp.
+    """
 
     number: int
     kind: BodyKind
     sample: Sample
     pose: Pose = field(default_factory=Pose)
     carrier: Carrier = Carrier.STAGE
+    box_m: Floats | None = None
+    surface_m: float = 0.0
+    parent: int | None = None
+    is_lost: bool = False
+
+    @property
+    def extent_m(self) -> Floats:
+        """Return (2, 3): lowest and highest corner of what the body fills, in its own frame."""
+        if self.box_m is not None:
+            return self.box_m
+        sample = self.sample
+        rows, columns = sample.top_m.shape
+        size_m = np.array([columns - 1, rows - 1]) * sample.pitch_m
+        low = np.array([sample.x0_m, sample.y0_m])
+        return np.array([[*low, float(sample.bottom_m.min())], [*(low + size_m), float(sample.top_m.max())]])
+
+    def corners_m(self) -> Floats:
+        """Return the eight corners of `extent_m`."""
+        return np.array(list(product(*self.extent_m.T)))
 
     @property
     def middle_m(self) -> Floats:

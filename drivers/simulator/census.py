@@ -121,6 +121,23 @@ def bounds_of(cuts: Sequence[Cut], origin: Floats, axes: Floats, terrain: Terrai
     return ((float(low[0]), float(high[0])), (float(low[1]), float(high[1]))), float(high[2])
 
 
+def around(cuts: Sequence[Cut], seeds: Sequence[Cut], origin: Floats, axes: Floats, terrain: Terrain) -> list[Cut]:
+    """Return the milled cuts whose bounds overlap those of ``seeds``, over others too: together they free a piece."""
+    waiting = [cut for cut in cuts if cut.is_milled and np.isfinite(cut.front_m).any()]
+    boxes = {id(cut): np.array(bounds_of([cut], origin, axes, terrain)[0]) for cut in waiting}
+    reached = [cut for cut in waiting if any(cut is seed for seed in seeds)]
+    waiting = [cut for cut in waiting if not any(cut is one for one in reached)]
+    for one in reached:
+        near = [c for c in waiting if _overlap(boxes[id(c)], boxes[id(one)])]
+        reached += near
+        waiting = [c for c in waiting if not any(c is n for n in near)]
+    return reached
+
+
+def _overlap(one: Floats, two: Floats) -> bool:
+    return bool((one[:, 0] <= two[:, 1]).all() and (two[:, 0] <= one[:, 1]).all())
+
+
 def look(
     sample: Sample, origin: Floats, axes: Floats, bounds: Bounds, until_m: float, *, ray_count: int = RAY_COUNT
 ) -> Census:

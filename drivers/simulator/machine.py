@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from drivers.simulator.bodies import Body, BodyKind, Pose
+from drivers.simulator.body_state import WorldState
 from drivers.simulator.disturbances import Disturbances
 from drivers.simulator.processes import Processes
-from drivers.simulator.projection import Errors, column_rays, to_specimen
+from drivers.simulator.projection import Errors, Vector, column_rays, to_specimen
 from drivers.simulator.sample import Cut, Sample
-from drivers.simulator.scene import build_sample
 from drivers.simulator.settings import ColumnSettings, SimulatorSettings
+from drivers.simulator.shuttle import build_bodies, surface_height_m
 from drivers.simulator.state import (
     FORMAT,
     BeamState,
@@ -30,11 +32,13 @@ from drivers.simulator.state import (
     StateDirectory,
 )
 from drivers.simulator.view import View
+from drivers.simulator.world import BodySight, World
 from fibsem_runtime.core import BeamSettings, BeamType, ImagePoint, SimulatedClock, StagePosition
 from fibsem_runtime.core.errors import ConnectionLostError, ExperimentError, InterlockError
 from fibsem_runtime.hal.devices import MillingState
 
 _NO_SHIFT = ImagePoint(0.0, 0.0)
+_X_AXIS, _Y_AXIS, _Z_AXIS = np.eye(3)
 
 INITIAL_HFW_M = 150e-6
 """Field width before the first frame, that of `ImageSettings`."""
@@ -55,12 +59,13 @@ class Machine:
         self.milling_state = MillingState.IDLE
         self.is_open = True
         self.frames: dict[str, FrameRecord] = {}
-        self.sample: Sample = build_sample(settings.scene, seed=seed)
+        self.world = World(build_bodies(settings.scene, seed=seed), WorldState())
         self._directory = StateDirectory(path=state_directory) if state_directory is not None else None
         saved = self._load()
         self.state = saved if saved is not None else initial_state(settings)
+        self.world.state = self.state.world
         self.clock = SimulatedClock(settings.starts_at, elapsed_s=self.state.elapsed_s)
-        self.processes = Processes(sample=self.sample, settings=settings.processes, seed=seed)
+        self.processes = Processes(sample=self.world.bodies[0].sample, settings=settings.processes, seed=seed)
         self.processes.resume(self.state.processes)
 
     def _load(self) -> MachineState | None:
@@ -77,8 +82,10 @@ class Machine:
                 f"{self._directory.path} holds a simulated instrument with other settings; continue with the "
                 "configuration it was started with or use another folder"
             )
+        for piece in saved.machine.world.pieces:
+            self.world.restore(piece, self._directory.load_piece(piece))
         for file in saved.machine.cut_files:
-            self.sample.cuts.extend(self._directory.load_cuts(file))
+            self.world.bodies[file.body].sample.cuts.extend(self._directory.load_cuts(file))
         self.frames = self._directory.load_frames()
         return saved.machine
 
@@ -122,12 +129,40 @@ class Machine:
         seen = to_specimen(self.chain, rays, self.state.stage.position, self.errors())
         return self.processes.seen(self.state.processes, seen)
 
+    @property
+    def base(self) -> Body:
+        """Return the body of the scene that is under the beams, as an ideal instrument would have it."""
+        return self.world.base_at(*map(float, self._nominal()[:2]))
+
+    @property
+    def sample(self) -> Sample:
+        """Return the sample of `base`."""
+        return self.base.sample
+
+    def chamber(self) -> Pose:
+        """Return where the chamber is in the specimen frame."""
+        axes = View(origin=np.zeros(3), right=_X_AXIS, up=_Y_AXIS, direction=-_Z_AXIS)
+        seen = to_specimen(self.chain, axes, self.state.stage.position, self.errors())
+        return Pose(rotation=np.array([seen.right, seen.up, -seen.direction]).T, shift_m=seen.origin)
+
+    def sights(self, beam_type: BeamType) -> list[BodySight]:
+        """Return every body that a beam can meet and its rays in the body's own frame, `base` first."""
+        return self.world.sights(self.view(beam_type), self.base, self.chamber(), self.tip_m())
+
+    def tip_m(self) -> Vector:
+        """Return where the tip of the needle really is, in the chamber."""
+        needle = self.state.world.needle
+        return np.zeros(3) if needle is None else np.add(needle.position_m, needle.lag_m)
+
     def errors(self) -> Errors:
-        """Return all deviations from the chain now."""
-        position = self.state.stage.position
+        """Return all deviations from the chain now; a rigid body has one height, a film a height at every place."""
+        nominal, base = self._nominal(), self.base
+        place = nominal if base.kind is BodyKind.GRID else base.middle_m
+        return self.disturbances.errors(self.state.stage, self.clock.monotonic_s(), place)
+
+    def _nominal(self) -> Vector:
         ideal = column_rays(self.chain, BeamType.ELECTRON, scan_rotation_rad=0.0, content_shift=_NO_SHIFT)
-        nominal = to_specimen(self.chain, ideal, position, Errors()).origin
-        return self.disturbances.errors(self.state.stage, self.clock.monotonic_s(), nominal)
+        return to_specimen(self.chain, ideal, self.state.stage.position, Errors()).origin
 
     def focus_error_m(self, beam_type: BeamType) -> float:
         """Return how far beyond the coincidence plane, along the beam, a column is focused."""
@@ -148,31 +183,50 @@ class Machine:
         beam = self.beam_state(beam_type)
         beam.settings = replace(beam.settings, hfw_m=hfw_m)
 
-    def save_cuts(self, first_cut: int, cut_count: int) -> None:
-        """Write the cuts of the pattern drawn last under a new name; they count from the next `save` on."""
-        kept = [file for file in self.state.cut_files if file.first_cut < first_cut]
-        self.state.cut_files = [*kept, self._write_cuts(first_cut, cut_count, place=len(kept))]
+    def save_cuts(self, body: int, first_cut: int, cut_count: int) -> None:
+        """Write cuts of a body under a new name, instead of those from there on; they count from the next `save` on."""
+        kept = [file for file in self.state.cut_files if file.body != body or file.first_cut < first_cut]
+        self.state.cut_files = [*kept, self._write_cuts(body, first_cut, cut_count, place=len(kept))]
 
-    def _write_cuts(self, first_cut: int, cut_count: int, *, place: int) -> CutFile:
+    def _write_cuts(self, body: int, first_cut: int, cut_count: int, *, place: int) -> CutFile:
         self.state.write_count += 1
         name = f"cuts-{place:04d}-{self.state.write_count:06d}.npz"
         if self._directory is not None:
-            self._directory.save_cuts(name, self.sample.cuts[first_cut : first_cut + cut_count])
-        return CutFile(name=name, first_cut=first_cut, cut_count=cut_count)
+            self._directory.save_cuts(name, self.world.bodies[body].sample.cuts[first_cut : first_cut + cut_count])
+        return CutFile(name=name, body=body, first_cut=first_cut, cut_count=cut_count)
 
     def save_changed(self, changed: Sequence[Cut]) -> None:
         """Write every pattern anew that has one of these cuts; they count from the next `save` on."""
-        numbers = {n for n, cut in enumerate(self.sample.cuts) if any(cut is one for one in changed)}
+        if not changed:
+            return
+        known = {id(cut) for cut in changed}
         self.state.cut_files = [
-            self._write_cuts(file.first_cut, file.cut_count, place=place)
-            if numbers & set(range(file.first_cut, file.first_cut + file.cut_count))
+            self._write_cuts(file.body, file.first_cut, file.cut_count, place=place)
+            if any(id(cut) in known for cut in self._cuts_of(file))
             else file
             for place, file in enumerate(self.state.cut_files)
         ]
 
+    def _cuts_of(self, file: CutFile) -> list[Cut]:
+        return self.world.bodies[file.body].sample.cuts[file.first_cut : file.first_cut + file.cut_count]
+
+    def settle(self, body: Body, near: Sequence[Cut]) -> None:
+        """Part from a body what milling has cut loose, and write down what that changes."""
+        first_cut = len(body.sample.cuts)
+        parted = self.world.settle(body, near, elapsed_s=self.clock.monotonic_s())
+        if not parted:
+            return
+        self.world.choose_carriers(self.chamber(), self.tip_m())
+        self.save_cuts(body.number, first_cut, len(parted))
+        for piece in parted:
+            if self._directory is not None:
+                self._directory.save_piece(self.world.file_of(piece), piece.sample)
+            self.save_cuts(piece.number, 0, len(piece.sample.cuts))
+
     def save(self) -> None:
         """Put the present state on the disk; what is not saved has not happened after a crash."""
         self.state.elapsed_s = self.clock.monotonic_s()
+        self.world.write_back()
         if self._directory is None:
             return
         self._directory.save(
@@ -184,7 +238,11 @@ def initial_state(settings: SimulatorSettings) -> MachineState:
     """Return the instrument as it is switched on: flat to the electron beam at the eucentric height, both beams on."""
     chain = settings.geometry.chain()
     position = StagePosition(
-        x_m=0.0, y_m=0.0, z_m=chain.eucentric_z_m, r_rad=chain.rotation_reference_rad, t_rad=chain.pretilt_rad
+        x_m=0.0,
+        y_m=0.0,
+        z_m=chain.eucentric_z_m - surface_height_m(settings.scene),
+        r_rad=chain.rotation_reference_rad,
+        t_rad=chain.pretilt_rad,
     )
     return MachineState(
         stage=StageState(position=position),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -72,12 +73,14 @@ def mill(
     from_s: float,
     until_s: float,
     removal: RemovalSettings | None = None,
+    shadow: Callable[[Cut], NDArray[np.float64]] | None = None,
 ) -> None:
     """Deposit the dose of ``pattern`` between two moments of its beam time, seen as ``view`` sees the sample now.
 
     ``cuts`` are those of `open_cuts` for the same pattern; only their fronts (and grids, when drift has carried the
     pattern out of them) change. Pieces of an interval add up to the whole. Raises `MillingError` when the sample has
-    been tilted or turned since the cuts were opened.
+    been tilted or turned since the cuts were opened. ``shadow`` returns for a cut (v, u) 0 where something else stands
+    before the sample, 1 elsewhere.
     """
     terrain = lay_out_terrain(sample)
     rates = np.array([removal_rates(removal), grazing_peaks(removal)])
@@ -90,9 +93,10 @@ def mill(
         _make_room(cut, place_m, footprint.half_size_m, probe.reach_m)
         others = lay_out_cuts([c for c in sample.cuts if c is not cut], cut, terrain)
         grid = np.array([*cut.origin, *cut.axes.ravel(), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m])
-        deepen(
-            cut.front_m, grid, _charge(cut, footprint, place_m, stroke, probe), terrain, others, rates, LEAST_REMOVAL_M
-        )
+        charge = _charge(cut, footprint, place_m, stroke, probe)
+        if shadow is not None:
+            charge *= shadow(cut)
+        deepen(cut.front_m, grid, charge, terrain, others, rates, LEAST_REMOVAL_M)
 
 
 def _charge(

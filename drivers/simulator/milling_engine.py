@@ -7,8 +7,9 @@ import threading
 from collections.abc import Sequence
 
 from drivers.simulator.machine import Machine
-from drivers.simulator.milling import IonProbe, draw_pattern, mill, open_cuts, probe_for
+from drivers.simulator.milling import IonProbe, draw_pattern, probe_for
 from drivers.simulator.state import DrawingState
+from drivers.simulator.targets import cuts_of, mill_targets, open_targets
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import BeamError, MillingError, RefusedSettingError
 from fibsem_runtime.core.units import NM, format_quantity
@@ -100,6 +101,8 @@ class MillingEngine:
                 raise MillingError(f"milling did not stop within {_STOP_TIMEOUT_S:g} s; end the simulator's process")
         self._machine.milling_state = MillingState.IDLE
         if self._machine.state.drawing is not None:
+            if self._machine.state.drawing.milled_s < self._machine.state.drawing.total_s:
+                self._settle(self._machine.state.drawing)
             self._machine.state.drawing = None
             self._machine.save()
 
@@ -161,31 +164,28 @@ class MillingEngine:
         until_s = drawing.order_until_s or 0.0
         pattern = draw_pattern(drawing.shapes, current_a=settings.beam_current_a, dose_c_per_m3=settings.dose_c_per_m3)
         probe = probe_for(settings.beam_current_a, machine.settings.probe)
-        if drawing.cut_count == 0:
-            drawing.first_cut = len(machine.sample.cuts)
-            drawing.cut_count = len(open_cuts(machine.sample, pattern, machine.view(BeamType.ION), probe=probe))
-        cuts = machine.sample.cuts[drawing.first_cut : drawing.first_cut + drawing.cut_count]
+        targets = open_targets(machine, drawing, pattern, probe)
+        cuts = targets[0].cuts
         before = machine.processes.before_milling(cuts)
         while until_s - drawing.milled_s > _TIME_RESOLUTION_S and not (cancel.is_cancelled or self._stop_asked):
             next_s = min(until_s, drawing.milled_s + self._substep_s(probe))
             half_s = (next_s - drawing.milled_s) / 2
             machine.spend(half_s)
             view = machine.view(BeamType.ION)
-            mill(
-                machine.sample,
-                cuts,
-                pattern,
-                probe,
-                view,
-                from_s=drawing.milled_s,
-                until_s=next_s,
-                removal=machine.settings.removal,
-            )
+            mill_targets(machine, targets, pattern, probe, from_s=drawing.milled_s, until_s=next_s)
             machine.spend(half_s)
             charge_c = settings.beam_current_a * (next_s - drawing.milled_s)
             machine.processes.milled(machine.state.processes, view, charge_c)
             drawing.milled_s = next_s
         machine.save_changed(machine.processes.after_milling(cuts, before))
+
+    def _settle(self, drawing: DrawingState) -> None:
+        """Let fall what the pattern has cut loose."""
+        world = self._machine.world
+        for drawn in drawing.cuts:
+            body = world.bodies[drawn.body]
+            if not body.is_lost:
+                self._machine.settle(body, cuts_of(body, drawn))
 
     def _look_at_result(self, drawing: DrawingState) -> None:
         """Let the processes know what stands in the middle of a finished pattern."""
@@ -202,9 +202,7 @@ class MillingEngine:
         machine, numerics = self._machine, self._machine.settings.milling
         allowed_m = max(numerics.max_drift_nm * NM, numerics.max_drift_probe_fraction * probe.sigma_m)
         rate = machine.disturbances.drift_rate_m_per_s(machine.state.stage, machine.clock.monotonic_s())
-        rate += machine.processes.speed_m_per_s(
-            machine.state.processes, machine.view(BeamType.ION), probe.current_a
-        )
+        rate += machine.processes.speed_m_per_s(machine.state.processes, machine.view(BeamType.ION), probe.current_a)
         return min(numerics.max_duration_s, allowed_m / rate) if rate > 0 else numerics.max_duration_s
 
     def _finish(self, drawing: DrawingState) -> MillingProgress:
@@ -216,8 +214,10 @@ class MillingEngine:
             drawing.milled_s = drawing.total_s
         if finished or self._stop_asked:
             machine.milling_state = MillingState.IDLE
-        if drawing.cut_count:
-            machine.save_cuts(drawing.first_cut, drawing.cut_count)
+        for drawn in drawing.cuts:
+            machine.save_cuts(drawn.body, drawn.first_cut, drawn.cut_count)
+        if finished or self._stop_asked:
+            self._settle(drawing)
         if finished:
             self._look_at_result(drawing)
         if self._stop_asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
+from drivers.simulator.layers import Sight, overlay
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
 from drivers.simulator.optics_settings import BeamLook, OpticsSettings
 from drivers.simulator.region import Region, region_of
@@ -56,13 +58,15 @@ def render(
     conditions: Conditions,
     optics: OpticsSettings,
     rng: np.random.Generator,
+    *,
+    others: Sequence[Sight] = (),
 ) -> Pixels:
     """Scan one frame, (height, width) of the reduced area if one is asked, uint8 or uint16.
 
     The signal of a reduced area equals that of the full frame there; its noise is drawn anew from ``rng``. Equal
     arguments and an equal state of ``rng`` give equal bytes.
     """
-    signal = _noisy_signal(sample, view, settings, conditions, optics, rng)
+    signal = _noisy_signal(sample, view, settings, conditions, optics, rng, others=others)
     return digitise(
         signal,
         brightness_fraction=conditions.brightness_fraction,
@@ -78,6 +82,8 @@ def auto_contrast(
     conditions: Conditions,
     optics: OpticsSettings,
     rng: np.random.Generator,
+    *,
+    others: Sequence[Sight] = (),
 ) -> tuple[float, float]:
     """Scan a small frame of the present field and return the (brightness, contrast) fractions that use the range."""
     small = replace(
@@ -85,7 +91,7 @@ def auto_contrast(
         width_px=_CONTRAST_WIDTH_PX,
         height_px=max(1, round(_CONTRAST_WIDTH_PX * settings.height_px / settings.width_px)),
     )
-    signal = _noisy_signal(sample, view, small, conditions, optics, rng)
+    signal = _noisy_signal(sample, view, small, conditions, optics, rng, others=others)
     return fit_range(signal, margin_fraction=_CONTRAST_MARGIN)
 
 
@@ -108,18 +114,29 @@ def first_hit(sample: Sample, view: View, point: ImagePoint) -> SpecimenPosition
 
 
 def noise_free_signal(
-    sample: Sample, view: View, settings: ImageSettings, conditions: Conditions, optics: OpticsSettings
+    sample: Sample,
+    view: View,
+    settings: ImageSettings,
+    conditions: Conditions,
+    optics: OpticsSettings,
+    *,
+    others: Sequence[Sight] = (),
 ) -> NDArray[np.float32]:
-    """Return the signal of a frame before noise and detector, 1 being about film at normal incidence times two."""
+    """Return the signal of a frame before noise and detector, 1 being about film at normal incidence times two.
+
+    ``others`` are bodies beside the sample that the same rays meet.
+    """
     pixel_m = settings.pixel_size_m
     covariance = _covariance_px(conditions, optics, pixel_m)
     escape_px = optics.edge_width_fraction * _range_m(conditions, optics) / pixel_m if optics.edge_brightening else 0.0
     margin_px = reach_px(covariance) + math.ceil(3 * escape_px) + 2
     region = region_of(settings, margin_px=margin_px, multiple_px=decimation(covariance))
     look = _look(conditions, optics, pixel_m)
-    signal, sky = draw(
-        prepare(sample, view, region, _surface_yields(conditions, optics)), look, step_fraction=_STEP_FRACTION
-    )
+    yields = _surface_yields(conditions, optics)
+    signal, sky = draw(prepare(sample, view, region, yields), look, step_fraction=_STEP_FRACTION)
+    if others:
+        sights = [Sight(sample=sample, view=view), *others]
+        overlay(signal, sky, sights, region, look, yields, step_fraction=_STEP_FRACTION)
     if optics.edge_brightening:
         signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
     signal = blur(signal, covariance)
@@ -135,8 +152,10 @@ def _noisy_signal(
     conditions: Conditions,
     optics: OpticsSettings,
     rng: np.random.Generator,
+    *,
+    others: Sequence[Sight] = (),
 ) -> NDArray[np.float32]:
-    signal = noise_free_signal(sample, view, settings, conditions, optics)
+    signal = noise_free_signal(sample, view, settings, conditions, optics, others=others)
     if not optics.noise:
         return signal
     detected_fraction = _beam_look(conditions.beam_type, optics).detected_fraction

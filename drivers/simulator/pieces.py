@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.census import Bounds, Census, Lattice, bounds_of, look
+from drivers.simulator.census import Bounds, Census, Lattice, around, bounds_of, look
 from drivers.simulator.columns import lay_out_terrain
 from drivers.simulator.sample import Cut, Sample
 from fibsem_runtime.core.units import UM
@@ -24,6 +24,9 @@ SECOND_RAY_COUNT: Final = 40_000
 
 OBSTRUCTED_FRACTION: Final = 0.01
 """Share of a piece's rays that may be covered by something else before it counts as caught (numerical)."""
+
+ANCHOR_REACH_M: Final = 1.5 * UM
+"""How near to a joint a piece must be to be held by it (assumed: the size of a weld)."""
 
 _EVERYTHING_M: Final = 1.0
 """Front of a cut that leaves nothing."""
@@ -45,7 +48,7 @@ class Piece:
     number: int
 
 
-def newest_frame(cuts: list[Cut]) -> tuple[Floats, Floats] | None:
+def newest_frame(cuts: Sequence[Cut]) -> tuple[Floats, Floats] | None:
     """Return origin and axes along the newest milled cut, with u across it; None where nothing is milled."""
     milled = [c for c in cuts if c.is_milled and np.isfinite(c.front_m).any()]
     return (milled[-1].origin, _axes_along(milled[-1].axes[2])) if milled else None
@@ -59,18 +62,31 @@ def _axes_along(direction: Floats) -> Floats:
     return np.array([right, np.cross(right, direction), direction])
 
 
-def find_pieces(sample: Sample, near: list[Cut]) -> list[Piece]:
-    """Return the pieces around ``near`` that hang together with nothing, each confirmed by a finer second look.
+def find_pieces(
+    sample: Sample, near: Sequence[Cut], *, box_m: Floats | None = None, anchors: Sequence[Floats] = ()
+) -> list[Piece]:
+    """Return the pieces at the cuts ``near`` that hang together with nothing, each confirmed by a finer second look.
 
-    A piece from which every direction that was tried is blocked by the rest of the sample is caught and stays.
+    A piece from which every direction that was tried is blocked by the rest of the sample is caught and stays. A sample
+    that ends within its map is looked at as a whole, ``box_m`` (2, 3): there only what is near one of the ``anchors``
+    is held.
     """
     frame = newest_frame(near)
     if frame is None:
         return []
-    bounds, until_m = bounds_of(near, *frame, lay_out_terrain(sample))
+    terrain = lay_out_terrain(sample)
+    together = around(sample.cuts, near, *frame, terrain)
+    bounds, until_m = _whole(box_m, *frame) if box_m is not None else bounds_of(together, *frame, terrain)
     first = look(sample, *frame, bounds, until_m)
-    found = (_confirm(sample, first, number) for number in first.loose)
+    held = {first.number_at(anchor, reach_m=ANCHOR_REACH_M) for anchor in anchors}
+    found = (_confirm(sample, first, number) for number in first.loose if number not in held)
     return [piece for piece in found if piece is not None]
+
+
+def _whole(box_m: Floats, origin: Floats, axes: Floats) -> tuple[Bounds, float]:
+    at = (np.array(list(product(*box_m.T))) - origin) @ axes.T
+    low, high = at.min(axis=0), at.max(axis=0)
+    return ((float(low[0]), float(high[0])), (float(low[1]), float(high[1]))), float(high[2])
 
 
 def _confirm(sample: Sample, first: Census, number: int) -> Piece | None:
@@ -122,13 +138,13 @@ def _take_out(sample: Sample, census: Census, number: int) -> Piece:
     spread_m = _spread_to(behind_m, on, ring)
     free = ring & ~_stands_until(census, spread_m)
     hiding = _cut(lattice, np.where(on | free, spread_m, -np.inf))
-    # From behind, everything up to the gap behind the piece goes; beside the piece `around` has left nothing anyway.
+    # From behind, everything up to the gap behind the piece goes; beside the piece `beside` has left nothing anyway.
     filled_m = np.where(on | free, spread_m, np.nanmax(np.where(on, behind_m, np.nan)))
     beneath = _cut(_turned_back(lattice), np.flip(-filled_m, axis=1))
     box_m = _box(census, number)
     part = _window(sample, box_m)
-    around = _covering(_cut(lattice, np.where(on | free, -np.inf, _EVERYTHING_M)), part)
-    part.cuts = [around, beneath, *(replace(cut, front_m=cut.front_m.copy()) for cut in sample.cuts)]
+    beside = _covering(_cut(lattice, np.where(on | free, -np.inf, _EVERYTHING_M)), part)
+    part.cuts = [beside, beneath, *(replace(cut, front_m=cut.front_m.copy()) for cut in sample.cuts)]
     return Piece(sample=part, box_m=box_m, hiding=hiding, census=census, number=number)
 
 

@@ -16,7 +16,8 @@ def build_bodies(scene: AnyScene, *, seed: int) -> list[Body]:
     """Build the bodies of a scene in the specimen frame, the one around its origin first."""
     rng = np.random.default_rng([seed, SEED_STREAM])
     if isinstance(scene, WaffleSettings):
-        return [Body(number=0, kind=BodyKind.WAFFLE, sample=build_waffle(scene, rng))]
+        waffle = build_waffle(scene, rng)
+        return [Body(number=0, kind=BodyKind.WAFFLE, sample=waffle, surface_m=surface_height_m(scene))]
     if isinstance(scene, LiftOutSettings | SerialLiftOutSettings):
         return _two_grids(scene, rng)
     return [Body(number=0, kind=BodyKind.GRID, sample=build_sample(scene, seed=seed))]
@@ -41,6 +42,6 @@ def _two_grids(scene: LiftOutSettings | SerialLiftOutSettings, rng: np.random.Ge
     landing.x0_m += scene.landing_at_mm[0] * 1e-3
     landing.y0_m += scene.landing_at_mm[1] * 1e-3
     return [
-        Body(number=0, kind=BodyKind.BLOCK, sample=block),
-        Body(number=1, kind=kind, sample=landing),
+        Body(number=0, kind=BodyKind.BLOCK, sample=block, surface_m=surface_height_m(scene)),
+        Body(number=1, kind=kind, sample=landing, surface_m=scene.landing.thickness_um * UM),
     ]

@@ -18,15 +18,18 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from drivers.simulator.body_state import PieceState, WorldState
 from drivers.simulator.process_state import ProcessState
-from drivers.simulator.sample import Cut
+from drivers.simulator.sample import Cut, Sample
 from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
 from fibsem_runtime.hal.shapes import MillingSettings, Shape
 
-FORMAT = 2
+FORMAT = 3
 
 Triple = tuple[float, float, float]
+
+_MAPS = ("top_m", "bottom_m", "coating_m", "material")
 
 
 class State(BaseModel):
@@ -55,10 +58,18 @@ class BeamState(State):
     is_blanked: bool = False
 
 
+class DrawnCuts(State):
+    """The cuts of a drawn pattern in one of the bodies that it meets."""
+
+    body: int
+    first_cut: int
+    cut_count: int
+
+
 class DrawingState(State):
     """What is drawn and how far it is milled; ``order_until_s`` is set while the instrument has been told to mill.
 
-    ``cut_count`` is 0 until the first beam time was spent.
+    ``cuts`` is empty until the first beam time was spent.
     """
 
     shapes: list[Shape]
@@ -67,14 +78,14 @@ class DrawingState(State):
     milled_s: float = 0.0
     was_run: bool = False
     order_until_s: float | None = None
-    first_cut: int = 0
-    cut_count: int = 0
+    cuts: list[DrawnCuts] = Field(default_factory=list)
 
 
 class CutFile(State):
-    """File with the cuts of one drawn pattern."""
+    """File with the cuts of one drawn pattern in one body, or those that say where a piece ends."""
 
     name: str
+    body: int
     first_cut: int
     cut_count: int
 
@@ -103,10 +114,24 @@ class MachineState(State):
     cut_files: list[CutFile] = Field(default_factory=list)
     faults: FaultState = Field(default_factory=FaultState)
     processes: ProcessState = Field(default_factory=ProcessState)
+    world: WorldState = Field(default_factory=WorldState)
+
+
+class SightRecord(State):
+    """One body of a frame: the frame's rays in the body's own frame, and how many of its cuts there were."""
+
+    body: int
+    origin_m: Triple
+    right: Triple
+    up: Triple
+    direction: Triple
+    cut_count: int
 
 
 class FrameRecord(State):
     """What the truth needs to know about a frame: its view, its place in the full frame and what was milled by then.
+
+    ``sights`` are the bodies that could be seen, that of the scene first; the view itself is in the specimen frame.
 
     ``width_px`` and ``height_px`` are those of the full frame; the area that was scanned begins at ``left_px`` and
     ``top_px`` in it.
@@ -124,7 +149,7 @@ class FrameRecord(State):
     top_px: int
     area_width_px: int
     area_height_px: int
-    cut_count: int
+    sights: list[SightRecord]
 
 
 class SavedMachine(State):
@@ -175,7 +200,8 @@ class StateDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._replace(self.STATE, saved.model_dump_json().encode())
             valid = {file.name for file in saved.machine.cut_files}
-            for file in self.path.glob("cuts-*.npz"):
+            valid |= {piece.file for piece in saved.machine.world.pieces}
+            for file in (*self.path.glob("cuts-*.npz"), *self.path.glob("piece-*.npz")):
                 if file.name not in valid:
                     file.unlink()
 
@@ -202,6 +228,27 @@ class StateDirectory:
                 return [_cut_from(arrays, i) for i in range(file.cut_count)]
         except (OSError, KeyError, ValueError) as error:
             raise ExperimentError(f"the milled geometry {self.path / file.name} cannot be read: {error}") from error
+
+    def save_piece(self, name: str, sample: Sample) -> None:
+        """Write the height field of a piece under a name that was never used."""
+        arrays = {name: getattr(sample, name) for name in _MAPS}
+        place = np.array([sample.x0_m, sample.y0_m, sample.pitch_m])
+        temporary = self.path / f"{name}.tmp"
+        with _storage(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                np.savez(stream, place_m=place, **arrays)
+            os.replace(temporary, self.path / name)
+
+    def load_piece(self, piece: PieceState) -> Sample:
+        """Read the height field of a piece, bit for bit as it was saved, without its cuts."""
+        try:
+            with np.load(self.path / piece.file, allow_pickle=False) as arrays:
+                x0_m, y0_m, pitch_m = map(float, arrays["place_m"])
+                maps = {name: arrays[name] for name in _MAPS}
+        except (OSError, KeyError, ValueError) as error:
+            raise ExperimentError(f"the piece {self.path / piece.file} cannot be read: {error}") from error
+        return Sample(x0_m=x0_m, y0_m=y0_m, pitch_m=pitch_m, has_surroundings=False, **maps)
 
     def append_frame(self, record: FrameRecord) -> None:
         """Add the view of one frame; a frame whose state was never saved is replaced by its repetition."""
@@ -237,4 +284,5 @@ def _cut_from(arrays: Any, number: int) -> Cut:
         v0_m=float(arrays[f"v0_m_{number}"]),
         dv_m=float(arrays[f"dv_m_{number}"]),
         front_m=arrays[f"front_m_{number}"],
+        is_milled=bool(arrays[f"is_milled_{number}"]),
     )

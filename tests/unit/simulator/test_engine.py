@@ -13,7 +13,7 @@ import simulators
 from pytest_mock import MockerFixture
 from simulators import CONDITIONS, PATTERN, WatchingToken
 
-from drivers.simulator import milling_engine
+from drivers.simulator import targets
 from drivers.simulator.optics import first_hit
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint
 from fibsem_runtime.core.errors import BeamError, Cancelled, InterlockError, MillingError, RefusedSettingError
@@ -194,7 +194,7 @@ def test_beam_time_to_leave_out_goes_with_the_first_call_only(instrument: Micros
 
 
 def test_sub_steps_follow_the_drift_without_a_gap(instrument: Microscope, mocker: MockerFixture) -> None:
-    milled = mocker.spy(milling_engine, "mill")
+    milled = mocker.spy(targets, "mill")
     instrument.milling.draw(PATTERN, CONDITIONS)
     instrument.milling.run(duration_s=9.0, cancel=CancelToken())
     instrument.milling.run(cancel=CancelToken())
@@ -210,7 +210,7 @@ def test_sub_steps_follow_the_drift_without_a_gap(instrument: Microscope, mocker
 def test_every_sub_step_sees_the_sample_where_it_has_drifted_to_midway(
     instrument: Microscope, mocker: MockerFixture
 ) -> None:
-    milled = mocker.spy(milling_engine, "mill")
+    milled = mocker.spy(targets, "mill")
     machine = instrument.driver.machine  # type: ignore[attr-defined]
     instrument.milling.draw(PATTERN, CONDITIONS)
     start_s, start = instrument.clock.monotonic_s(), machine.view(BeamType.ION)

@@ -1,0 +1,88 @@
+"""What is kept of pieces, joints and the needle: part of the state on the disk."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drivers.simulator.bodies import BodyKind, Carrier
+
+Triple: TypeAlias = tuple[float, float, float]
+
+
+class BodyPart(BaseModel):
+    """Part of the state; unknown keys forbidden, changed in place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PieceState(BodyPart):
+    """A piece that milling has freed; ``file`` holds its height field, `state.CutFile` its cuts."""
+
+    number: int
+    kind: BodyKind
+    parent: int
+    file: str
+    box_m: tuple[Triple, Triple]
+    rotation: tuple[Triple, Triple, Triple]
+    shift_m: Triple
+    carrier: Carrier
+    is_lost: bool = False
+
+
+class JointKind(StrEnum):
+    """Name what holds two bodies together."""
+
+    WELD = "weld"
+    STUCK = "stuck"
+
+
+class JointState(BodyPart):
+    """Two bodies that hold each other at a point, given in the frame of each."""
+
+    kind: JointKind
+    bodies: tuple[int, int]
+    points_m: tuple[Triple, Triple]
+    area_m2: float
+
+
+class EventKind(StrEnum):
+    """Name what has happened to a body."""
+
+    FREED = "freed"
+    LOST = "lost"
+    CONTACT = "contact"
+    STUCK = "stuck"
+    WELDED = "welded"
+    PARTED = "parted"
+    CRASH = "crash"
+
+
+class BodyEvent(BodyPart):
+    """Something that has happened to a body; for the truth, never for the workflow."""
+
+    kind: EventKind
+    elapsed_s: float
+    body: int
+    other: int | None = None
+
+
+class NeedleState(BodyPart):
+    """The manipulator: its encoders, by how much its tip lags behind them, and its fate."""
+
+    position_m: Triple
+    is_inserted: bool = False
+    lag_m: Triple = (0.0, 0.0, 0.0)
+    touches: int | None = None
+    is_damaged: bool = False
+
+
+class WorldState(BodyPart):
+    """Everything that is not given by the scene."""
+
+    pieces: list[PieceState] = Field(default_factory=list)
+    joints: list[JointState] = Field(default_factory=list)
+    events: list[BodyEvent] = Field(default_factory=list)
+    needle: NeedleState | None = None

@@ -1,0 +1,158 @@
+"""Which bodies a drawn pattern meets, and milling all of them: what lies behind another is in its shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.simulator.bodies import Body
+from drivers.simulator.columns import lay_out_terrain
+from drivers.simulator.ion_probe import IonProbe
+from drivers.simulator.machine import Machine
+from drivers.simulator.milling import mill, open_cuts
+from drivers.simulator.pattern import DrawnPattern
+from drivers.simulator.rays import lay_out_cuts
+from drivers.simulator.sample import Cut, Sample
+from drivers.simulator.spans import find_spans
+from drivers.simulator.state import DrawingState, DrawnCuts
+from drivers.simulator.view import View
+from drivers.simulator.world import BodySight
+from fibsem_runtime.core import BeamType
+
+_FAR_M: Final = 1.0
+"""A length that no ray through a sample has."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Target:
+    """A body and the cuts of the drawn pattern in it."""
+
+    body: Body
+    cuts: list[Cut]
+
+
+def open_targets(machine: Machine, drawing: DrawingState, pattern: DrawnPattern, probe: IonProbe) -> list[Target]:
+    """Return what the drawn pattern mills; cuts are opened in every body that it meets for the first time.
+
+    Raises `MillingError` when the beam does not come from above one of them; nothing is opened then.
+    """
+    known = {drawn.body: drawn for drawn in drawing.cuts}
+    sights = machine.sights(BeamType.ION)
+    met = [s for n, s in enumerate(sights) if n == 0 or _is_met(s, pattern, probe)]
+    fresh = [s for s in met if s.body.number not in known]
+    trial = [open_cuts(_copy_without_cuts(s.body.sample), pattern, s.view, probe=probe) for s in fresh]
+    for sight, cuts in zip(fresh, trial, strict=True):
+        first_cut = len(sight.body.sample.cuts)
+        sight.body.sample.cuts.extend(cuts)
+        drawing.cuts.append(DrawnCuts(body=sight.body.number, first_cut=first_cut, cut_count=len(cuts)))
+    return [
+        Target(body=machine.world.bodies[d.body], cuts=cuts_of(machine.world.bodies[d.body], d))
+        for d in drawing.cuts
+        if not machine.world.bodies[d.body].is_lost
+    ]
+
+
+def cuts_of(body: Body, drawn: DrawnCuts) -> list[Cut]:
+    """Return the cuts of a drawn pattern in one body."""
+    return body.sample.cuts[drawn.first_cut : drawn.first_cut + drawn.cut_count]
+
+
+def _copy_without_cuts(sample: Sample) -> Sample:
+    return Sample(
+        x0_m=sample.x0_m,
+        y0_m=sample.y0_m,
+        pitch_m=sample.pitch_m,
+        top_m=sample.top_m,
+        bottom_m=sample.bottom_m,
+        coating_m=sample.coating_m,
+        material=sample.material,
+    )
+
+
+def _is_met(sight: BodySight, pattern: DrawnPattern, probe: IonProbe) -> bool:
+    """Tell whether the pattern, with the probe's tails, overlaps what the body fills in the image."""
+    corners = sight.body.corners_m() - sight.view.origin
+    at = np.stack([corners @ sight.view.right, corners @ sight.view.up], axis=1)
+    reach_m = probe.reach_m
+    for shape in pattern.shapes:
+        box = shape.box
+        spot = np.array([box.centre.x_m, box.centre.y_m])
+        half = np.array([box.half_width_m, box.half_height_m]) + reach_m
+        if (at.min(axis=0) < spot + half).all() and (at.max(axis=0) > spot - half).all():
+            return True
+    return False
+
+
+def mill_targets(
+    machine: Machine,
+    targets: Sequence[Target],
+    pattern: DrawnPattern,
+    probe: IonProbe,
+    *,
+    from_s: float,
+    until_s: float,
+) -> None:
+    """Mill every target between two moments of the beam time, as they are seen now."""
+    sights = {sight.body.number: sight for sight in machine.sights(BeamType.ION)}
+    for target in targets:
+        sight = sights[target.body.number]
+        before = [sights[t.body.number] for t in targets if t is not target]
+        mill(
+            target.body.sample,
+            target.cuts,
+            pattern,
+            probe,
+            sight.view,
+            from_s=from_s,
+            until_s=until_s,
+            removal=machine.settings.removal,
+            shadow=_Shadow(own=sight, others=before) if before else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Shadow:
+    """What other bodies keep from a cut: they still stand before the body where the ions come from."""
+
+    own: BodySight
+    others: Sequence[BodySight]
+
+    def __call__(self, cut: Cut) -> NDArray[np.float64]:
+        """Return (v, u) 1 where the beam reaches the body, 0 in the shadow of another."""
+        own_m = _first_m(self.own.body.sample, cut)
+        free = np.ones(cut.front_m.shape)
+        for other in self.others:
+            there = _first_m(other.body.sample, _moved(cut, self.own.view, other.view))
+            free[there < own_m] = 0.0
+        return free
+
+
+def _moved(cut: Cut, here: View, there: View) -> Cut:
+    """Return a cut's grid in the frame of another body that the same beam sees."""
+    turn = np.array([there.right, there.up, there.direction]).T @ np.array([here.right, here.up, here.direction])
+    return Cut(
+        origin=there.origin + turn @ (cut.origin - here.origin),
+        axes=np.ascontiguousarray(cut.axes @ turn.T),
+        u0_m=cut.u0_m,
+        du_m=cut.du_m,
+        v0_m=cut.v0_m,
+        dv_m=cut.dv_m,
+        front_m=cut.front_m,
+    )
+
+
+def _first_m(sample: Sample, grid: Cut) -> NDArray[np.float64]:
+    """Return (v, u) how far along the rays of a grid the first of what is left of a sample lies."""
+    rows, columns = grid.front_m.shape
+    v, u = np.meshgrid(
+        grid.v0_m + grid.dv_m * np.arange(rows), grid.u0_m + grid.du_m * np.arange(columns), indexing="ij"
+    )
+    points = grid.origin + np.multiply.outer(u.ravel(), grid.axes[0]) + np.multiply.outer(v.ravel(), grid.axes[1])
+    terrain = lay_out_terrain(sample)
+    cuts = lay_out_cuts(sample.cuts, grid, terrain)
+    spans, counts = find_spans(np.ascontiguousarray(points), grid.axes[2].copy(), _FAR_M, terrain, cuts)
+    return np.where(counts > 0, spans[:, 0, 0], np.inf).reshape(rows, columns)
