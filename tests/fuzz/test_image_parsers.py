@@ -9,8 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from fuzz_targets import description_tag, tescan_tag, thermofisher_tags, zeiss_tag
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vendor_files import (
+    CROSSBEAM,
+    MIRA3_MAIN,
+    MIRA3_SEM,
+    TESCAN_TAG,
+    THERMO_TAG,
+    ZEISS_TAG,
+    ini,
+    record,
+    tescan_blob,
+    zeiss_text,
+)
 
 from fibsem_runtime.core import Image, ImageMetadata, StagePosition
 from fibsem_runtime.core.errors import ImageFileError
@@ -51,10 +64,18 @@ def _read_or_refuse(path: Path, content: bytes) -> Image | None:
         return None
 
 
-def _tiff(*, thermo: bool) -> bytes:
+THERMO_INI = "[Beam]\r\nBeam=IBeam\r\nHV=30000\r\n[Image]\r\nResolutionY=8\r\n[Scan]\r\nPixelWidth=5e-8\r\n"
+VENDOR_TAGS = {
+    "none": {},
+    "thermo": {THERMO_TAG: THERMO_INI.encode() + b"\0", 34683: b"<Metadata><a>1</a></Metadata>\0"},
+    "tescan": {TESCAN_TAG: tescan_blob(MIRA3_MAIN, MIRA3_SEM)},
+    "zeiss": {ZEISS_TAG: zeiss_text().encode("latin-1")},
+}
+
+
+def _tiff(vendor: str) -> bytes:
     buffer = io.BytesIO()
-    ini = "[Beam]\r\nBeam=IBeam\r\nHV=30000\r\n[Image]\r\nResolutionY=8\r\n[Scan]\r\nPixelWidth=5e-8\r\n"
-    tags = [(34682, "s", 0, ini, True), (34683, "s", 0, "<Metadata><a>1</a></Metadata>", True)] if thermo else []
+    tags = [(code, "B", len(raw), raw, True) for code, raw in VENDOR_TAGS[vendor].items()]
     tifffile.imwrite(
         buffer, np.arange(128, dtype=np.uint8).reshape(8, 16), photometric="minisblack", metadata=None, extratags=tags
     )
@@ -77,14 +98,14 @@ def test_any_bytes_after_a_tiff_header(tmp_path: Path, header: bytes, rest: byte
 
 @FUZZ
 @given(
-    thermo=st.booleans(),
+    vendor=st.sampled_from(sorted(VENDOR_TAGS)),
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6),
     cut=st.none() | st.integers(0, 10**6),
 )
 def test_a_tiff_with_changed_bytes(
-    tmp_path: Path, thermo: bool, changes: list[tuple[int, int]], cut: int | None
+    tmp_path: Path, vendor: str, changes: list[tuple[int, int]], cut: int | None
 ) -> None:
-    content = bytearray(_tiff(thermo=thermo))
+    content = bytearray(_tiff(vendor))
     for place, value in changes:
         content[place % len(content)] = value
     if cut is not None:
@@ -103,15 +124,58 @@ def test_our_own_files_with_one_changed_byte(tmp_path: Path, place: int, value: 
 
 
 @FUZZ
+@given(content=st.binary(max_size=400), name=st.sampled_from(["b-tif.hdr", "b.hdr", "b-png.hdr"]))
+def test_any_bytes_in_a_header_beside_the_file(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(b"[MAIN]\r\n" + content)
+    image = _read_or_refuse(tmp_path / "b.tif", _tiff("none"))
+    (tmp_path / name).unlink()
+    assert image is not None and image.shape[1] == 16
+
+
+@FUZZ
 @given(tree=known_keys)
 def test_any_json_with_the_keys_of_fibsemos(tree: object) -> None:
     parse_description(json.dumps(tree), (64, 96))
 
 
 @FUZZ
-@given(text=st.text(max_size=200))
-def test_any_description_text(text: str) -> None:
-    parse_description(text, (64, 96))
+@given(raw=st.binary(max_size=300))
+def test_any_bytes_in_any_tag(raw: bytes) -> None:
+    for read in (tescan_tag, zeiss_tag, thermofisher_tags, description_tag):
+        read(raw)
+
+
+values = (
+    st.sampled_from(["", "2.5e-6", "13,0 nm", "5 MM", "nan", "inf", "-1", "0", "1e400", "Off", "µm", "30 °", "9" * 80])
+    | st.floats().map(str)
+    | st.text(max_size=8)
+)
+
+
+@FUZZ
+@given(
+    main=st.dictionaries(st.sampled_from(sorted(MIRA3_MAIN)), values),
+    column=st.dictionaries(st.sampled_from(sorted(MIRA3_SEM)), values),
+    kinds=st.lists(st.tuples(st.integers(0, 8), st.binary(max_size=30)), max_size=4),
+    cut=st.integers(0, 2000),
+)
+def test_any_values_in_tescan_records(
+    main: dict[str, str], column: dict[str, str], kinds: list[tuple[int, bytes]], cut: int
+) -> None:
+    tescan_tag(tescan_blob(MIRA3_MAIN | main, MIRA3_SEM | column)[:cut])
+    tescan_tag(b"".join(record(kind, raw) for kind, raw in kinds) + tescan_blob(main, column))
+    tescan_tag(ini({"MAIN": main, "SEM": column, "FIB": column}).encode(errors="replace"))
+
+
+@FUZZ
+@given(
+    lines=st.dictionaries(st.sampled_from([key for key, _ in CROSSBEAM]), values | values.map("Label = {}".format)),
+    codec=st.sampled_from(["utf-8", "utf-16", "utf-16-be"]),
+    cut=st.integers(0, 4000),
+)
+def test_any_values_in_zeiss_lines(lines: dict[str, str], codec: str, cut: int) -> None:
+    text = zeiss_text(tuple((dict(CROSSBEAM) | lines).items()))
+    zeiss_tag(text.encode(codec, errors="replace")[:cut])
 
 
 ini_lines = st.one_of(

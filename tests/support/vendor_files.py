@@ -92,8 +92,8 @@ def tescan_blob(main: Mapping[str, str], column: Mapping[str, str], *, is_ion: b
     thumbnail = b"\0\0\0\x0cjP  \r\n\x87\nPixelSizeX=9\r\n\xff\xd9"
     payloads = (
         (1, thumbnail),
-        (2, _lines(main).encode() + b"\0"),
-        (5 if is_ion else 3, _lines(column).encode() + b"\0"),
+        (2, _lines(main).encode(errors="replace") + b"\0"),
+        (5 if is_ion else 3, _lines(column).encode(errors="replace") + b"\0"),
     )
     return b"".join(record(kind, payload) for kind, payload in (*payloads, (0, b"")))
 
