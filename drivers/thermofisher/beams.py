@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drivers.thermofisher import convert
-from drivers.thermofisher.conditions import CURRENT_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PERCENT, set_field
+from drivers.thermofisher.conditions import CURRENT_TOLERANCE_PERCENT, VOLTAGE_TOLERANCE_PERCENT
 from drivers.thermofisher.connection import Client, Connection
+from drivers.thermofisher.frames import Frames, scan_limit_s
 from drivers.thermofisher.settings import ThermoFisherSettings
-from drivers.thermofisher.stage import ThermoFisherStage
-from drivers.thermofisher.views import Column, select, verify
+from drivers.thermofisher.views import Column, select
 from fibsem_runtime.core import (
     BeamSettings,
     BeamType,
     CancelToken,
     DetectorSettings,
     Image,
-    ImageMetadata,
     ImagePoint,
     ImageSettings,
-    InstrumentInfo,
 )
 from fibsem_runtime.core.clock import Clock
-from fibsem_runtime.core.errors import BeamError, RefusedSettingError
+from fibsem_runtime.core.errors import RefusedSettingError
 from fibsem_runtime.core.units import format_angle, format_quantity
 from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.guards.readback import check_current_exists, check_ratio, check_value
@@ -40,9 +35,6 @@ _SHIFT_TOLERANCE_M: Final = 5e-9
 _ANGLE_TOLERANCE_RAD: Final = 1e-3
 """Assumed; the offline server reads these back exactly."""
 
-_SCAN_OVERHEAD_RATIO: Final = 1.5
-"""Scan time over pixels times dwell, generously: line overheads are 6 to 178 µs (vendor-fakes.md section 4)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermoFisherBeam:
@@ -51,10 +43,8 @@ class ThermoFisherBeam:
     connection: Connection
     config: ThermoFisherSettings
     column: Column
-    stage: ThermoFisherStage
     clock: Clock
-    info: InstrumentInfo
-    frame_numbers: Iterator[int]
+    frames: Frames
 
     @property
     def beam_type(self) -> BeamType:
@@ -171,10 +161,10 @@ class ThermoFisherBeam:
         cancel.raise_if_cancelled()
 
         def adjust(client: Client) -> DetectorSettings:
-            self._require_beam(client)
+            self.column.require_beam(client)
             select(client, self.column)
             # A reduced area that an earlier frame has left behind would be adjusted to (section 6).
-            self._beam(client).scanning.mode.set_full_frame()
+            self.column.beam(client).scanning.mode.set_full_frame()
             client.auto_functions.run_auto_cb()
             return self._read_detector(client)
 
@@ -187,80 +177,25 @@ class ThermoFisherBeam:
         those asked for.
         """
         cancel.raise_if_cancelled()
-        scan_s = (
-            settings.width_px
-            * settings.height_px
-            * (settings.dwell_time_s + 0.2e-6)
-            * settings.line_integration_count
-            * settings.frame_integration_count
-        )
         return self.connection.call(
             f"take an {self.column.name} image",
-            lambda client: self._grab(client, settings),
-            limit_s=self.config.time_limits.call_s + _SCAN_OVERHEAD_RATIO * scan_s,
+            lambda client: self.frames.grab(client, settings),
+            limit_s=self.config.time_limits.call_s + scan_limit_s(settings),
         )
-
-    def _grab(self, client: Client, settings: ImageSettings) -> Image:
-        self._require_beam(client)
-        select(client, self.column)
-        beam = self._beam(client)
-        set_field(beam, settings.hfw_m, self.column)
-        if settings.reduced_area is None:
-            # No reduced area means the last one, unless the full frame is selected (fibsem#74).
-            beam.scanning.mode.set_full_frame()
-        started_at = self.clock.now()
-        adorned = self._grab_frame(client, settings)
-        verify(client, self.column)
-        metadata = self._metadata(client, adorned, settings, started_at)
-        return Image(convert.pixels(adorned, settings), metadata)
-
-    def _grab_frame(self, client: Client, settings: ImageSettings) -> Any:
-        """Grab at once what the instrument offers as a preset, through a file what it does not (section 6)."""
-        request = convert.grab_settings(self.connection.sdk, settings)
-        if convert.resolution(settings) in self._beam(client).scanning.resolution.available_values:
-            return client.imaging.grab_frame(request)
-        with tempfile.TemporaryDirectory(prefix="fibsem-runtime-") as folder:
-            file = str(Path(folder) / "frame.tif")
-            tiff = self.connection.sdk.enumerations.ImageFileFormat.TIFF
-            client.imaging.grab_frame_to_disk(file, tiff, request)
-            return self.connection.sdk.structures.AdornedImage.load(file)
-
-    def _metadata(self, client: Client, adorned: Any, settings: ImageSettings, started_at: datetime) -> ImageMetadata:
-        return ImageMetadata(
-            beam_type=self.beam_type,
-            pixel_size_m=convert.pixel_size_m(adorned),
-            dwell_time_s=convert.dwell_time_s(adorned),
-            acquired_at=started_at,
-            beam=convert.beam_settings(self._beam(client)),
-            detector=convert.detector_settings(client.detector),
-            stage_position=self.stage.read(client),
-            reduced_area=settings.reduced_area,
-            instrument=self.info,
-            frame_id=f"{self.info.serial_number}-{started_at:%Y%m%dT%H%M%S}-{next(self.frame_numbers):06d}",
-        )
-
-    def _require_beam(self, client: Client) -> None:
-        beam = self._beam(client)
-        if not beam.is_on or beam.is_blanked:
-            found, remedy = ("blanked", "unblank it first") if beam.is_on else ("off", "switch it on first")
-            raise BeamError(f"the {self.column.name} beam is {found}; {remedy}")
 
     def _read_detector(self, client: Client) -> DetectorSettings:
         select(client, self.column)
         return convert.detector_settings(client.detector)
 
-    def _beam(self, client: Client) -> Any:
-        return getattr(client.beams, self.column.attribute)
-
     def _read(self, what: str, read: Callable[[Any], T]) -> T:
-        return self.connection.call(f"read of the {self.column.name} beam {what}", lambda c: read(self._beam(c)))
+        return self.connection.call(f"read of the {self.column.name} beam {what}", lambda c: read(self.column.beam(c)))
 
     def _write(self, name: str, value: Any, what: str, *, settle_s: float = 0.0) -> None:
         self._change(f"set {what} {value}", lambda beam: setattr(getattr(beam, name), "value", value))
         self.clock.sleep(settle_s)
 
     def _change(self, what: str, change: Callable[[Any], object]) -> None:
-        self.connection.call(what, lambda client: change(self._beam(client)), family=RefusedSettingError)
+        self.connection.call(what, lambda client: change(self.column.beam(client)), family=RefusedSettingError)
 
     def _refuse_outside(self, name: str, what: str, asked: float, unit: str) -> None:
         limits: AxisLimits = self._read(f"the limits of {name}", lambda b: convert.axis_limits(getattr(b, name).limits))

@@ -14,15 +14,16 @@ import numpy as np
 
 from drivers.thermofisher.sdk import Sdk
 from fibsem_runtime.core import BeamSettings, DetectorSettings, ImagePoint, ImageSettings, StagePosition
-from fibsem_runtime.core.errors import ImageFileError, NotSupportedError, RefusedSettingError, StageLimitError
+from fibsem_runtime.core.errors import HardwareError, ImageFileError, RefusedSettingError, StageLimitError
 from fibsem_runtime.core.image import Pixels
 from fibsem_runtime.core.units import format_angle
 from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.devices import MillingState, StageLimits
-from fibsem_runtime.hal.shapes import CrossSection, RectangleShape, ScanDirection
+from fibsem_runtime.hal.manipulator import ManipulatorPosition
 
 RAW: Final = "Raw"
 SPECIMEN: Final = "Specimen"
+NEEDLE_STAGE: Final = "Stage"
 
 READ_ROTATION_LIMITS: Final = AxisLimits(low=-math.tau, high=math.tau)
 """Rotation as far as positions are read back; the limits that the stage reports for it are meaningless (section 10)."""
@@ -32,19 +33,6 @@ NO_ROTATION_LIMITS: Final = AxisLimits(low=-1e-9, high=1e-9)
 
 PIXEL_SIZE_RATIO: Final = 1e-3
 """How far the pixel widths of one image may differ: far below what a field is set to, above rounding (assumed)."""
-
-_CREATORS: Final = {
-    CrossSection.RECTANGLE: "create_rectangle",
-    CrossSection.REGULAR: "create_regular_cross_section",
-    CrossSection.CLEANING: "create_cleaning_cross_section",
-}
-
-_SCAN_DIRECTIONS: Final = {
-    ScanDirection.TOP_TO_BOTTOM: "TopToBottom",
-    ScanDirection.BOTTOM_TO_TOP: "BottomToTop",
-    ScanDirection.LEFT_TO_RIGHT: "LeftToRight",
-    ScanDirection.RIGHT_TO_LEFT: "RightToLeft",
-}
 
 _PATTERNING_STATES: Final = {
     "idle": MillingState.IDLE,
@@ -92,6 +80,22 @@ def vendor_position(sdk: Sdk, target: StagePosition, *, here: StagePosition, is_
 def _unless_there(asked: float, found: float) -> float | None:
     """Return None for an axis within 1 nm (or nrad) of its target, which a stage may ignore anyway (odemis#3055)."""
     return None if abs(asked - found) < 1e-9 else asked
+
+
+def manipulator_position(found: Any) -> ManipulatorPosition:
+    """Return a position that the manipulator reads; raise `HardwareError` when it is not in STAGE coordinates."""
+    if str(found.coordinate_system) != NEEDLE_STAGE:
+        raise HardwareError(
+            f"the manipulator gives its position in {found.coordinate_system} coordinates, asked were {NEEDLE_STAGE}"
+        )
+    return ManipulatorPosition(x_m=float(found.x), y_m=float(found.y), z_m=float(found.z))
+
+
+def vendor_manipulator_position(sdk: Sdk, target: ManipulatorPosition) -> Any:
+    """Return where to send the manipulator; its rotation must be None (section 11)."""
+    return sdk.structures.ManipulatorPosition(
+        x=target.x_m, y=target.y_m, z=target.z_m, r=None, coordinate_system=NEEDLE_STAGE
+    )
 
 
 def stage_limits(found: dict[str, Any], *, is_compustage: bool) -> StageLimits:
@@ -142,6 +146,23 @@ def resolution(settings: ImageSettings) -> str:
     return f"{settings.width_px}x{settings.height_px}"
 
 
+def size_px(found: str) -> tuple[int, int]:
+    """Return width and height of a resolution as AutoScript writes it."""
+    width, height = str(found).split("x")
+    return int(width), int(height)
+
+
+def texts(setting: Any) -> tuple[str, ...]:
+    """Return the values that a setting offers."""
+    return tuple(str(value) for value in setting.available_values)
+
+
+def scanning_mode(sdk: Sdk, found: Any) -> str:
+    """Return a scanning mode in lower case without underscores; numbers are constants of ``ScanningMode``."""
+    names = {value: name for name, value in vars(sdk.enumerations.ScanningMode).items() if not name.startswith("_")}
+    return str(names.get(found, found)).lower().replace("_", "")
+
+
 def grab_settings(sdk: Sdk, settings: ImageSettings) -> Any:
     """Return the request for one frame; integration is left out where there is none (its ranges begin at 2)."""
     fields: dict[str, Any] = {
@@ -182,6 +203,23 @@ def pixels(adorned: Any, settings: ImageSettings) -> Pixels:
     return data
 
 
+def at_depth(adorned: Any, bit_depth: int) -> Any:
+    """Return a buffered ``AdornedImage``, which may hold 16 bit where 8 are scanned (section 6), at that depth."""
+    if bit_depth != 8 or adorned.data.dtype != np.uint16:
+        return adorned
+    return type(adorned)(data=(adorned.data >> 8).astype(np.uint8), metadata=adorned.metadata)
+
+
+def gray(adorned: Any) -> Pixels:
+    """Return the picture of a camera, (height, width); colours are averaged as luminance (ITU-R BT.601)."""
+    data = np.asarray(adorned.data)
+    if data.ndim == 3 and data.shape[2] >= 3:
+        data = (data[..., :3] @ np.array([0.299, 0.587, 0.114])).round().astype(data.dtype)
+    if data.ndim != 2 or data.dtype not in (np.uint8, np.uint16):
+        raise ImageFileError(f"the camera gave a picture of shape {data.shape} and type {data.dtype}")
+    return np.ascontiguousarray(data)
+
+
 def pixel_size_m(adorned: Any) -> float:
     """Return the pixel size of an ``AdornedImage``; raise `RefusedSettingError` when pixels are not square."""
     size = adorned.metadata.binary_result.pixel_size
@@ -204,23 +242,6 @@ def milling_state(found: str) -> MillingState | None:
     if found.lower() == "error":
         return None
     return _PATTERNING_STATES.get(found.lower(), MillingState.RUNNING)
-
-
-def create_pattern(patterning: Any, shape: RectangleShape) -> Any:
-    """Create one rectangle and return the vendor's pattern."""
-    creator = getattr(patterning, _CREATORS[shape.cross_section])
-    return creator(shape.centre.x_m, shape.centre.y_m, shape.width_m, shape.height_m, shape.depth_m)
-
-
-def scan_direction(shape: RectangleShape) -> str:
-    """Return the vendor's name of a scan direction; raise `NotSupportedError` for one that it does not know."""
-    name = _SCAN_DIRECTIONS.get(shape.scan_direction)
-    if name is None:
-        raise NotSupportedError(
-            f"asked for the scan direction {shape.scan_direction}, available are "
-            f"{', '.join(_SCAN_DIRECTIONS.values())}; nothing was drawn"
-        )
-    return name
 
 
 def currents_a(found: Sequence[Any]) -> tuple[float, ...]:

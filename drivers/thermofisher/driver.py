@@ -9,19 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from drivers.thermofisher import fitted
 from drivers.thermofisher.beams import ThermoFisherBeam
+from drivers.thermofisher.chamber import ThermoFisherPump, ThermoFisherVacuum
 from drivers.thermofisher.connection import Client, Connection
+from drivers.thermofisher.coverage import COVERAGE
+from drivers.thermofisher.equipment import ColumnDevice
+from drivers.thermofisher.frames import Frames
+from drivers.thermofisher.gas import ThermoFisherGas
+from drivers.thermofisher.manipulator import ThermoFisherManipulator
 from drivers.thermofisher.milling import ThermoFisherMilling
-from drivers.thermofisher.needles import ThermoFisherGas, ThermoFisherManipulator, check_gas_ports
 from drivers.thermofisher.sdk import Sdk, load_sdk, missing_packages
 from drivers.thermofisher.settings import ThermoFisherSettings
 from drivers.thermofisher.stage import ThermoFisherStage, find_stage
-from drivers.thermofisher.vacuum import ThermoFisherVacuum
 from drivers.thermofisher.views import Column
 from fibsem_runtime.core import BeamType, CancelToken, InstrumentInfo
 from fibsem_runtime.core.clock import Clock, WallClock
 from fibsem_runtime.core.errors import HardwareError, InterlockError, NotSupportedError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
+from fibsem_runtime.hal.coverage import Coverage
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -97,6 +103,11 @@ class ThermoFisherPlugin:
         """Return the model of the driver's section of ``config.yaml``."""
         return ThermoFisherSettings
 
+    @property
+    def coverage(self) -> Coverage:
+        """Return what is carried out with which call of AutoScript, on an instrument that has everything."""
+        return COVERAGE
+
     def open(self, settings: ThermoFisherSettings, *, seed: int, state_directory: Path | None) -> Microscope:
         """Connect and look what the instrument has; nothing moves, beams stay as they are.
 
@@ -128,43 +139,64 @@ class ThermoFisherPlugin:
         stage = ThermoFisherStage(
             connection=connection, settings=settings, clock=self.clock, limits=find_stage(connection, settings)
         )
-        numbers = itertools.count(1)
+        frames = self._frames(sdk, stage, info, settings)
+        devices = [
+            ColumnDevice(connection=connection, config=settings, column=each.column, clock=self.clock)
+            for each in frames
+        ]
         electron, ion = (
-            ThermoFisherBeam(
-                connection=connection,
-                config=settings,
-                column=column,
-                stage=stage,
-                clock=self.clock,
-                info=info,
-                frame_numbers=numbers,
-            )
-            for column in _columns(sdk, settings)
+            ThermoFisherBeam(connection=connection, config=settings, column=each.column, clock=self.clock, frames=each)
+            for each in frames
         )
-        milling = ThermoFisherMilling(connection=connection, config=settings, column=ion.column, clock=self.clock)
-        manipulator = _find_manipulator(connection, settings, self.clock)
-        gas = _find_gas(connection, settings)
-        driver = ThermoFisherDriver(
+        milling = ThermoFisherMilling(
             connection=connection,
             config=settings,
-            milling=milling,
-            beams=(electron, ion),
-            manipulator=manipulator,
-            gas_injection=gas,
+            column=ion.column,
+            clock=self.clock,
+            has_polygons=fitted.server_version(connection) >= fitted.POLYGON_VERSION,
+        )
+        manipulator = fitted.find_manipulator(connection, settings, stage, self.clock)
+        gas = fitted.find_gas(connection, settings, stage, self.clock)
+        vacuum = ThermoFisherVacuum(connection=connection)
+        electron_equipment, ion_equipment = (
+            fitted.find_equipment(device, each) for device, each in zip(devices, frames, strict=True)
         )
         return Microscope(
             info=info,
             chain=settings.geometry.chain(),
             clock=self.clock,
-            driver=driver,
+            driver=ThermoFisherDriver(
+                connection=connection,
+                config=settings,
+                milling=milling,
+                beams=(electron, ion),
+                manipulator=manipulator,
+                gas_injection=gas,
+            ),
             stage=stage,
             electron_beam=electron,
             ion_beam=ion,
             milling=milling,
+            electron_equipment=electron_equipment,
+            ion_equipment=ion_equipment,
             manipulator=manipulator,
             gas_injection=gas,
-            vacuum=ThermoFisherVacuum(connection=connection),
+            sputter_coater=fitted.find_coater(connection, settings),
+            vacuum=vacuum,
+            pump=ThermoFisherPump(connection=connection, config=settings, vacuum=vacuum, clock=self.clock),
+            chamber_camera=fitted.find_camera(connection, settings, info, self.clock),
         )
+
+    def _frames(
+        self, sdk: Sdk, stage: ThermoFisherStage, info: InstrumentInfo, settings: ThermoFisherSettings
+    ) -> tuple[Frames, Frames]:
+        """Return what gives the images of both columns, numbered together."""
+        numbers = itertools.count(1)
+        electron, ion = (
+            Frames(sdk=sdk, column=column, stage=stage, clock=self.clock, info=info, numbers=numbers)
+            for column in _columns(sdk, settings)
+        )
+        return electron, ion
 
 
 def _read_info(client: Client) -> InstrumentInfo:
@@ -206,18 +238,3 @@ def _columns(sdk: Sdk, settings: ThermoFisherSettings) -> tuple[Column, Column]:
         ),
         Column(beam_type=BeamType.ION, view=settings.ion_view, device=device.ION_BEAM, attribute="ion_beam"),
     )
-
-
-def _find_manipulator(
-    connection: Connection, settings: ThermoFisherSettings, clock: Clock
-) -> ThermoFisherManipulator | None:
-    if not connection.call("look for a manipulator", lambda c: bool(c.specimen.manipulator.is_installed)):
-        return None
-    return ThermoFisherManipulator(connection=connection, config=settings, clock=clock)
-
-
-def _find_gas(connection: Connection, settings: ThermoFisherSettings) -> ThermoFisherGas | None:
-    if not settings.gas_ports:
-        return None
-    check_gas_ports(connection, settings)
-    return ThermoFisherGas(connection=connection, config=settings)

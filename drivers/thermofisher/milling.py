@@ -19,10 +19,10 @@ from drivers.thermofisher.settings import ThermoFisherSettings
 from drivers.thermofisher.views import Column, select
 from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core.clock import Clock
-from fibsem_runtime.core.errors import BeamError, HardwareError, MillingError
+from fibsem_runtime.core.errors import BeamError, HardwareError, MillingError, NotSupportedError
 from fibsem_runtime.core.units import format_duration
 from fibsem_runtime.hal.devices import MillingProgress, MillingState
-from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind, rectangles_only
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
 
 T = TypeVar("T")
 
@@ -66,21 +66,29 @@ class ThermoFisherMilling:
     config: ThermoFisherSettings
     column: Column
     clock: Clock
+    has_polygons: bool
     _run: Run | None = field(default=None, init=False)
     _stop_asked: threading.Event = field(default_factory=threading.Event, init=False)
 
     @property
     def shape_kinds(self) -> frozenset[ShapeKind]:
-        """Return the shapes that can be drawn."""
-        return frozenset({ShapeKind.RECTANGLE})
+        """Return the shapes that can be drawn; polygons came with AutoScript 4.12 (FOS:3961)."""
+        return frozenset(ShapeKind) - (frozenset() if self.has_polygons else {ShapeKind.POLYGON})
 
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return the instrument's estimate; see `fibsem_runtime.hal.devices.Milling`.
 
-        Raises `MillingError` for what cannot be milled as asked and `RefusedSettingError` when current or voltage
-        differ from the beam's, both before anything is drawn; when drawing fails nothing stays drawn.
+        Raises `NotSupportedError` for a shape that this AutoScript has not, `MillingError` for what cannot be milled
+        as asked and `RefusedSettingError` when current or voltage differ from the beam's, all before anything is drawn;
+        when drawing fails nothing stays drawn.
         """
-        drawing = plan(rectangles_only(shapes), settings, self.config)
+        for shape in shapes:
+            if shape.kind not in self.shape_kinds:
+                raise NotSupportedError(
+                    f"a {shape.kind.value.lower()} was asked for, this AutoScript is older than 4.12 and mills none; "
+                    "nothing was drawn"
+                )
+        drawing = plan(shapes, settings, self.config)
         self._run = None
         self._on_ion_view(
             "check the beam before drawing", lambda client: self._refuse_other_conditions(client, drawing)
@@ -146,11 +154,11 @@ class ThermoFisherMilling:
 
     def _draw(self, drawing: Drawing) -> float:
         def order(client: Client) -> float:
-            set_field(self._beam(client), drawing.settings.hfw_m, self.column)
+            set_field(self.column.beam(client), drawing.settings.hfw_m, self.column)
             client.patterning.set_default_beam_type(ION_BEAM_INDEX)
             is_drawn = False
             try:
-                estimate_s = draw_patterns(client.patterning, drawing)
+                estimate_s = draw_patterns(self.connection.sdk, client.patterning, drawing)
                 is_drawn = True
             finally:
                 if not is_drawn:
@@ -159,13 +167,12 @@ class ThermoFisherMilling:
 
         return self._on_ion_view("draw a pattern", order)
 
-    def _beam(self, client: Client) -> object:
-        return getattr(client.beams, self.column.attribute)
-
     def _refuse_other_conditions(self, client: Client, drawing: Drawing) -> None:
         wanted = drawing.settings
         problem = condition_problem(
-            convert.beam_settings(self._beam(client)), beam_current_a=wanted.beam_current_a, voltage_v=wanted.voltage_v
+            convert.beam_settings(self.column.beam(client)),
+            beam_current_a=wanted.beam_current_a,
+            voltage_v=wanted.voltage_v,
         )
         if problem is not None:
             raise problem

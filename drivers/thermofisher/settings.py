@@ -7,21 +7,17 @@ wrong place. Sources are files and sections of the reference.
 from __future__ import annotations
 
 import math
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from drivers.thermofisher.insertion_settings import GasSettings, ManipulatorSettings, SputterSettings
+from drivers.thermofisher.section import Section
 from fibsem_runtime.hal.chain import KinematicChain
-from fibsem_runtime.hal.shapes import CrossSection
+from fibsem_runtime.hal.shapes import CrossSection, RectangleShape, Shape, ShapeKind
 
 CurrentPa: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 ViewNumber: TypeAlias = Annotated[int, Field(ge=1, le=4)]
-
-
-class Section(BaseModel):
-    """Part of the settings; frozen, unknown keys and infinite numbers forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GeometrySettings(Section):
@@ -61,8 +57,9 @@ class GeometrySettings(Section):
 class TimeLimitSettings(Section):
     """How long a call may take before the connection counts as lost, seconds of real time.
 
-    30 s a call and 300 s for pumping as Odemis uses (vendor-fakes.md section 4); frames get their scan time on top. A
-    stage move over the whole range and a patterning state that changes have no published figure (assumed).
+    30 s a call and 300 s for automatic functions as Odemis uses (vendor-fakes.md section 4); frames get their scan time
+    on top. Odemis gives pumping 300 s as well, which a vented chamber may exceed (assumed). A line heats in 15 s or is
+    not ready (vendor-thermofisher.md section 12). The rest has no published figure (assumed).
     """
 
     call_s: float = Field(default=30.0, gt=0, le=600)
@@ -70,6 +67,11 @@ class TimeLimitSettings(Section):
     needle_s: float = Field(default=120.0, gt=0, le=1800)
     patterning_state_s: float = Field(default=10.0, gt=0, le=120)
     takeover_s: float = Field(default=5.0, gt=0, le=60)
+    vacuum_s: float = Field(default=900.0, gt=0, le=7200)
+    automatic_s: float = Field(default=300.0, gt=0, le=1800)
+    source_s: float = Field(default=60.0, gt=0, le=1800)
+    plasma_gas_s: float = Field(default=900.0, gt=0, le=7200)
+    heating_s: float = Field(default=15.0, gt=0, le=1800)
 
 
 class SettlingSettings(Section):
@@ -82,19 +84,33 @@ class SettlingSettings(Section):
 
 
 class MillingFileSettings(Section):
-    """Application files of one material, by how a rectangle is milled (milling.md section 2)."""
+    """Application files of one material, by what is milled (milling.md section 2).
+
+    Circles and bitmaps fail with some files; "Si" takes them (vendor-thermofisher.md section 13).
+    """
 
     rectangle: str = Field(default="Si", min_length=1)
     regular: str = Field(default="Si-multipass", min_length=1)
     cleaning: str = Field(default="Si-ccs", min_length=1)
+    line: str = Field(default="Si", min_length=1)
+    circle: str = Field(default="Si", min_length=1)
+    polygon: str = Field(default="Si", min_length=1)
+    bitmap: str = Field(default="Si", min_length=1)
 
-    def file_for(self, cross_section: CrossSection) -> str:
+    def file_for(self, shape: Shape) -> str:
         """Return the name of the application file."""
+        if isinstance(shape, RectangleShape):
+            return {
+                CrossSection.RECTANGLE: self.rectangle,
+                CrossSection.REGULAR: self.regular,
+                CrossSection.CLEANING: self.cleaning,
+            }[shape.cross_section]
         return {
-            CrossSection.RECTANGLE: self.rectangle,
-            CrossSection.REGULAR: self.regular,
-            CrossSection.CLEANING: self.cleaning,
-        }[cross_section]
+            ShapeKind.LINE: self.line,
+            ShapeKind.CIRCLE: self.circle,
+            ShapeKind.POLYGON: self.polygon,
+            ShapeKind.BITMAP: self.bitmap,
+        }[shape.kind]
 
 
 class ThermoFisherSettings(Section):
@@ -102,9 +118,10 @@ class ThermoFisherSettings(Section):
 
     ``electron_currents_pa`` are the currents offered for the electron beam, whose column takes any within its limits;
     those that it does not take are left out. ``applications`` maps what a milling stage calls its application to the
-    site's files. ``gas_ports`` are the gas needles that may be used; the instrument cannot say whether one is inserted,
-    so that each counts as inserted until the driver has retracted it. With ``safe_state_retracts_manipulator`` off an
-    inserted manipulator holds still in an emergency, for a person to look at.
+    site's files. Without ``manipulator`` a needle is only retracted, without ``gas`` no gas needle is used. With
+    ``safe_state_retracts_manipulator`` off an inserted manipulator holds still in an emergency, for a person to look
+    at. ``camera_view`` shows the chamber camera; None where there is none. ``spot_coordinates`` says in what AutoScript
+    takes the place of a spot, which differs between sources (vendor-fakes.md Q4): without it no spot is exposed.
     """
 
     host: str = Field(default="localhost", min_length=1)
@@ -114,7 +131,11 @@ class ThermoFisherSettings(Section):
     ion_view: ViewNumber = 2
     electron_currents_pa: tuple[CurrentPa, ...] = (1.6, 3.1, 6.3, 13, 25, 50, 100, 200, 400, 800, 1600, 3200)
     applications: dict[str, MillingFileSettings] = Field(default={"ice": MillingFileSettings()}, min_length=1)
-    gas_ports: tuple[str, ...] = ()
+    manipulator: ManipulatorSettings | None = None
+    gas: GasSettings | None = None
+    sputter: SputterSettings = SputterSettings()
+    camera_view: ViewNumber | None = 4
+    spot_coordinates: Literal["fraction", "pixel"] | None = None
     safe_state_retracts_manipulator: bool = True
     time_limits: TimeLimitSettings = TimeLimitSettings()
     settling: SettlingSettings = SettlingSettings()

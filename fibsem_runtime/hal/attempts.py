@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
-from fibsem_runtime.core.errors import FibsemError
+from fibsem_runtime.core.errors import Cancelled, FibsemError, HardwareError
 
 Attempt = tuple[str, Callable[[], object]]
 """What is done, as it reads after 'could not', and the call that does it."""
@@ -22,3 +23,12 @@ def attempt_all(attempts: Iterable[Attempt]) -> list[str]:
         except FibsemError as error:
             failures.append(f"could not {what}: {error}")
     return failures
+
+
+def raise_unrestored(message: str, first: BaseException | None) -> NoReturn:
+    """Raise `HardwareError` for what could not be restored, naming the error that came before; a stop stays a stop."""
+    if isinstance(first, Cancelled):
+        raise Cancelled(f"{first} ({message})") from first
+    if isinstance(first, FibsemError):
+        raise HardwareError(f"{message}; before that: {first}") from first
+    raise HardwareError(message) from first

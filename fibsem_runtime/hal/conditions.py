@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fibsem_runtime.core import BeamSettings
-from fibsem_runtime.core.errors import Cancelled, FibsemError, HardwareError, RefusedSettingError
+from fibsem_runtime.core.errors import RefusedSettingError
 from fibsem_runtime.core.units import format_quantity
-from fibsem_runtime.hal.attempts import Attempt, attempt_all
+from fibsem_runtime.hal.attempts import Attempt, attempt_all, raise_unrestored
 from fibsem_runtime.hal.devices import Beam
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.shapes import MillingSettings
@@ -44,7 +44,10 @@ def milling_conditions(microscope: Microscope, settings: MillingSettings) -> Ite
     finally:
         failures = attempt_all(_restorations(beam, before, was_blanked=was_blanked))
         if failures:
-            _raise_failures(failures, first)
+            raise_unrestored(
+                f"after milling, {'; '.join(failures)}; set the imaging conditions at the instrument before any image",
+                first,
+            )
 
 
 def _set_conditions(beam: Beam, wanted: MillingSettings) -> None:
@@ -87,15 +90,6 @@ def _restorations(beam: Beam, before: BeamSettings, *, was_blanked: bool) -> lis
         ("restore the ion beam shift", lambda: beam.set_shift(before.shift)),
         ("restore the blanking of the ion beam", restore_blanking),
     ]
-
-
-def _raise_failures(failures: list[str], first: BaseException | None) -> None:
-    message = f"after milling, {'; '.join(failures)}; set the imaging conditions at the instrument before any image"
-    if isinstance(first, Cancelled):
-        raise Cancelled(f"{first} ({message})") from first
-    if isinstance(first, FibsemError):
-        raise HardwareError(f"{message}; before that: {first}") from first
-    raise HardwareError(message) from first
 
 
 def _is_same(asked: float, read: float) -> bool:

@@ -9,11 +9,19 @@ from dataclasses import replace
 
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.hal import (
+    BitmapShape,
+    CircleShape,
+    ColumnEquipment,
     CrossSection,
+    LineShape,
+    ManipulatorPose,
     Microscope,
     MillingSettings,
     MillingState,
+    PolygonShape,
     RectangleShape,
+    Shape,
+    gas_flow,
     milling_conditions,
 )
 
@@ -33,6 +41,16 @@ SHAPES = (
 
 CONDITIONS = MillingSettings(beam_current_a=0.1e-9, voltage_v=30e3, hfw_m=40e-6, application="ice", dose_c_per_m3=2e8)
 """Eight seconds of beam time."""
+
+
+OTHER_SHAPES: tuple[Shape, ...] = (
+    LineShape(start=ImagePoint(-2e-6, 0.0), end=ImagePoint(2e-6, 1e-6), width_m=0.1e-6, depth_m=1e-6),
+    CircleShape(centre=ImagePoint(0.0, 1.5e-6), outer_diameter_m=2e-6, inner_diameter_m=0.5e-6, depth_m=0.5e-6),
+    PolygonShape(vertices=(ImagePoint(0.0, 0.0), ImagePoint(2e-6, 0.0), ImagePoint(1e-6, 1e-6)), depth_m=1e-6),
+    BitmapShape(
+        centre=ImagePoint(0.0, 0.0), width_m=2e-6, height_m=1e-6, depth_m=1e-6, depth_fraction=((0.0, 0.5), (1.0, 0.5))
+    ),
+)
 
 
 def use_stage(microscope: Microscope) -> None:
@@ -72,6 +90,98 @@ def use_everything(microscope: Microscope) -> None:
     use_stage(microscope)
     use_beams(microscope)
     use_milling(microscope)
+
+
+def use_other_shapes(microscope: Microscope) -> None:
+    """Mill every shape that is no rectangle and that the instrument mills."""
+    shapes = [shape for shape in OTHER_SHAPES if shape.kind in microscope.milling.shape_kinds]
+    if not shapes:
+        return
+    with milling_conditions(microscope, CONDITIONS):
+        microscope.milling.draw(shapes, CONDITIONS)
+        microscope.milling.run(duration_s=3.0, cancel=CancelToken())
+        microscope.milling.stop()
+
+
+def use_manipulator(microscope: Microscope) -> None:
+    """Insert the needle, move it and retract it."""
+    needle, cancel = microscope.manipulator, CancelToken()
+    if needle is None:
+        return
+    here = needle.insert(ManipulatorPose.WORKING, cancel=cancel)
+    needle.move_to(replace(here, x_m=here.x_m + 5e-6), cancel=cancel)
+    needle.retract(cancel=cancel)
+
+
+def use_gas(microscope: Microscope) -> None:
+    """Let gas flow through the first line, insert every other one, and coat."""
+    gas, cancel = microscope.gas_injection, CancelToken()
+    if gas is not None:
+        gas.retract(cancel=cancel)
+        for line in gas.lines:
+            gas.prepare(line, cancel=cancel)
+            gas.insert(line, cancel=cancel)
+            if line == gas.lines[0]:
+                with gas_flow(gas, line):
+                    microscope.clock.sleep(1.0)
+            gas.retract(cancel=cancel)
+    if microscope.sputter_coater is not None:
+        microscope.sputter_coater.coat(duration_s=5.0, current_a=0.01, cancel=cancel)
+
+
+def use_chamber(microscope: Microscope) -> None:
+    """Look into the chamber; switch the beams off, vent, pump and switch them on again."""
+    cancel = CancelToken()
+    if microscope.chamber_camera is not None:
+        microscope.chamber_camera.acquire(cancel=cancel)
+    if microscope.vacuum is not None:
+        microscope.vacuum.pressure_pa()
+    sources = [microscope.equipment(beam_type).source for beam_type in BeamType]
+    for source in sources:
+        if source is not None:
+            source.turn_off()
+    if microscope.pump is not None:
+        microscope.pump.vent(cancel=cancel)
+        microscope.pump.pump(cancel=cancel)
+    for source in sources:
+        if source is not None:
+            source.turn_on(cancel=cancel)
+
+
+def use_equipment(equipment: ColumnEquipment) -> None:
+    """Use everything that a column has beyond its beam and its source."""
+    cancel = CancelToken()
+    if equipment.detectors is not None:
+        name = equipment.detectors.available()[-2]
+        equipment.detectors.select(name)
+        modes = equipment.detectors.modes()
+        equipment.detectors.select(name, mode=modes[-1] if modes else None)
+        equipment.detectors.set_levels(brightness_fraction=0.4, contrast_fraction=0.6)
+    if equipment.auto_focus is not None:
+        equipment.auto_focus.focus(cancel=cancel)
+    if equipment.stigmator is not None:
+        equipment.stigmator.set_stigmation(0.01, -0.02)
+    if equipment.presets is not None:
+        equipment.presets.activate(equipment.presets.available()[0], cancel=cancel)
+    if equipment.live_view is not None:
+        equipment.live_view.start(FRAME)
+        equipment.live_view.frame(cancel=cancel)
+        equipment.live_view.stop()
+    if equipment.spot is not None:
+        equipment.spot.expose(ImagePoint(1e-6, 2e-6), duration_s=0.5, cancel=cancel)
+    if equipment.plasma_source is not None:
+        gases = equipment.plasma_source.available_gases()
+        equipment.plasma_source.switch_gas(gases[-1], cancel=cancel)
+
+
+def use_the_rest(microscope: Microscope) -> None:
+    """Use every device that `use_everything` leaves out, as far as the instrument has it."""
+    use_gas(microscope)
+    use_manipulator(microscope)
+    use_chamber(microscope)
+    for beam_type in BeamType:
+        use_equipment(microscope.equipment(beam_type))
+    use_other_shapes(microscope)
 
 
 def assert_safe(microscope: Microscope) -> None:

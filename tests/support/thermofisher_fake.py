@@ -40,6 +40,23 @@ GEOMETRY: dict[str, Any] = {
 
 SETTINGS: dict[str, Any] = {"host": HOST, "geometry": GEOMETRY}
 
+EVERYTHING: dict[str, Any] = {
+    **SETTINGS,
+    "manipulator": {
+        "x_range_mm": (-3, 3),
+        "y_range_mm": (-3, 3),
+        "z_range_mm": (-3, 3),
+        "y_axis_sign": 1,
+    },
+    "gas": {"ports": ["Pt dep"], "multichem_gases": ["W dep"], "highest_stage_z_mm": 33},
+    "spot_coordinates": "fraction",
+}
+GAS: dict[str, Any] = {"gas": {"ports": ["Pt dep"], "highest_stage_z_mm": 33}}
+FULLY_FITTED: dict[str, Any] = {
+    **{"version": "4.13.2.112", "multichem_gases": ("W dep",), "has_coater": True, "is_plasma": True},
+}
+"""An instrument that has everything that the driver can use, and settings that use it."""
+
 COMPUSTAGE_GEOMETRY: dict[str, Any] = {
     "pretilt_deg": 0,
     "rotation_reference_deg": 0,
@@ -123,8 +140,8 @@ def virtual_instrument(
 @contextmanager
 def rehearse() -> Iterator[dict[str, Any]]:
     """Make the driver ready for the contract suite and give the settings it is opened with."""
-    with virtual_instrument():
-        yield SETTINGS
+    with virtual_instrument(**FULLY_FITTED):
+        yield EVERYTHING
 
 
 @contextmanager
@@ -152,6 +169,7 @@ def assert_instrument_is_safe(instrument: Any) -> None:
         assert instrument.beam(name).is_blanked()
     assert instrument.manipulator_state == "Retracted"
     assert not instrument.open_valves
+    assert not instrument.inserted_needles
 
 
 def names(instrument: Any) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fault_table import CONDITIONS, FRAME, SHAPES, use_everything
 from pydantic import ValidationError
-from thermofisher_fake import HOST, SETTINGS, names, opened, small_instrument
+from thermofisher_fake import GAS, HOST, SETTINGS, names, opened, small_instrument
 
 import drivers.thermofisher
 from drivers.thermofisher import ThermoFisherPlugin, ThermoFisherSettings
@@ -112,7 +112,7 @@ def test_a_closed_driver_refuses_and_may_be_closed_twice(instrument: Any) -> Non
 )
 def test_an_instrument_that_lacks_what_is_needed_is_refused(change: Any, error: Any, text: str) -> None:
     with small_instrument(**change) as instrument, pytest.raises(error, match=text):
-        with opened(instrument, gas_ports=["Pt dep"]):
+        with opened(instrument, **GAS):
             pass
 
 
@@ -129,7 +129,7 @@ def test_what_is_not_fitted_is_absent() -> None:
 
 
 def test_a_gas_needle_counts_as_inserted_until_it_was_retracted(instrument: Any) -> None:
-    with opened(instrument, gas_ports=["Pt dep"]) as microscope:
+    with opened(instrument, **GAS) as microscope:
         gas = microscope.gas_injection
         assert gas is not None
         assert gas.is_inserted()
@@ -140,7 +140,7 @@ def test_a_gas_needle_counts_as_inserted_until_it_was_retracted(instrument: Any)
 
 
 def test_a_manipulator_is_parked_and_retracted_after_a_pause(instrument: Any, raw: Microscope) -> None:
-    instrument.manipulator_state, instrument.manipulator_at = "Inserted", "Elsewhere"
+    instrument.manipulator_state, instrument.manipulator_tip_m = "Inserted", (1e-4, 0.0, 1e-4)
     assert raw.manipulator is not None
     assert raw.manipulator.is_inserted()
     for _ in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -230,19 +231,31 @@ def test_a_compustage_has_no_rotation_and_no_link() -> None:
             stage.absolute_move(vendor.structures.StagePosition(t=0.1))
 
 
-def test_a_manipulator_is_retracted_from_its_park_after_a_pause(vendor: Vendor) -> None:
+def test_a_manipulator_is_inserted_from_saved_positions_and_retracted_from_its_park(vendor: Vendor) -> None:
     needle, clock = vendor.client.specimen.manipulator, vendor.instrument.clock
+    position = vendor.structures.ManipulatorPosition
     with pytest.raises(vendor.error, match="rotation"):
-        needle.insert(vendor.structures.ManipulatorPosition(x=0, y=0, z=0, r=0.1))
-    needle.insert(needle.get_saved_position("Park", "Raw"))
+        needle.insert(position(x=0, y=0, z=0, r=0.1))
+    with pytest.raises(vendor.error, match="park or eucentric"):
+        needle.insert(position(x=0, y=0, z=0, coordinate_system="Raw"))
+    needle.insert(needle.get_saved_position("Eucentric", "Raw"))
     assert needle.state == "Inserted"
     with pytest.raises(vendor.error, match="not parked"):
         needle.retract()
-    needle.absolute_move(needle.get_saved_position("Park", "Raw"))
+    needle.absolute_move(needle.get_saved_position("Park", "Stage"))
     with pytest.raises(vendor.error, match="still moving"):
         needle.retract()
     clock.sleep(1.0)
     needle.retract()
+    assert needle.state == "Retracted"
+
+
+def test_a_manipulator_stays_out_while_the_stage_is_low(vendor: Vendor) -> None:
+    needle = vendor.client.specimen.manipulator
+    state = vendor.instrument.simulator.stage.machine.state
+    state.stage.position = replace(state.stage.position, z_m=3.6e-3)
+    with pytest.raises(vendor.error, match="too low"):
+        needle.insert(needle.get_saved_position("Park", "Raw"))
     assert needle.state == "Retracted"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fault_table import CONDITIONS, FRAME, SHAPES, assert_safe, use_everything, use_milling, use_stage
-from thermofisher_fake import assert_instrument_is_safe, names, opened, small_instrument
+from thermofisher_fake import GAS, assert_instrument_is_safe, names, opened, small_instrument
 
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, RelativeArea
 from fibsem_runtime.core.errors import (
@@ -345,13 +345,13 @@ def leave_everything_open(instrument: Any, microscope: Microscope) -> None:
     microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
     microscope.milling.draw([_deep()], CONDITIONS)
     microscope.milling.run(duration_s=2.0, cancel=CancelToken())
-    instrument.manipulator_state, instrument.manipulator_at = "Inserted", "Elsewhere"
+    instrument.manipulator_state, instrument.manipulator_tip_m = "Inserted", (1e-4, 0.0, 1e-4)
     instrument.open_valves.add("Pt dep")
     instrument.inserted_needles.add("Pt dep")
 
 
 def test_the_safe_state_goes_in_the_order_of_the_safety_rules(instrument: Any) -> None:
-    with opened(instrument, gas_ports=["Pt dep"]) as raw:
+    with opened(instrument, **GAS) as raw:
         leave_everything_open(instrument, raw)
         start = len(instrument.calls)
         raw.driver.safe_state()
@@ -367,7 +367,7 @@ def test_the_safe_state_goes_in_the_order_of_the_safety_rules(instrument: Any) -
 
 @pytest.mark.parametrize("name", SAFE_CALLS)
 def test_a_safe_state_tries_everything_and_names_what_failed(instrument: Any, fault: Order, name: str) -> None:
-    with opened(instrument, gas_ports=["Pt dep"]) as raw:
+    with opened(instrument, **GAS) as raw:
         leave_everything_open(instrument, raw)
         fault("exception", name)
         if name == "gas_port.close":
@@ -387,7 +387,7 @@ def test_a_safe_state_tries_everything_and_names_what_failed(instrument: Any, fa
 def test_a_connection_that_drops_within_the_safe_state_is_made_anew_for_the_rest(
     instrument: Any, fault: Order, name: str
 ) -> None:
-    with opened(instrument, gas_ports=["Pt dep"]) as raw:
+    with opened(instrument, **GAS) as raw:
         leave_everything_open(instrument, raw)
         fault("drop", name)
         with pytest.raises(HardwareError, match="connection was lost"):

@@ -7,9 +7,10 @@ from typing import Any
 
 from . import build_information
 from ._beams import Beams
+from ._gas import Gas
 from ._imaging import AutoFunctions, Detector, Imaging
 from ._instrument import INSTRUMENTS
-from ._others import Gas, Service, Vacuum
+from ._others import Service, Vacuum
 from ._patterning import Patterning
 from ._specimen import Specimen
 

@@ -22,6 +22,9 @@ VOLTAGES_V = {
 }
 
 
+SOURCE_S = 5.0
+
+
 class Beam:
     """One column; settings are per beam, whatever view is active."""
 
@@ -30,7 +33,7 @@ class Beam:
     def __init__(self, instrument: Instrument, client: Any, name: str) -> None:
         self._instrument, self._client, self._name = instrument, client, name
         self.scanning = Scanning(instrument, client, name)
-        if name == "ion_beam" and instrument.options.is_plasma:
+        if name == "ion_beam" and (instrument.options.is_plasma or instrument.options.plasma_gas_raises):
             self.source = PlasmaSource(instrument, client)
 
     @property
@@ -172,14 +175,18 @@ class Beam:
         )
 
     def turn_on(self) -> None:
-        with self._instrument.call(self._client, f"{self._name}.turn_on"):
-            if self._instrument.chamber_state != "Pumped":
+        with self._instrument.call(self._client, f"{self._name}.turn_on") as fault:
+            if self._instrument.chamber_now() != "Pumped":
                 raise ApplicationServerException("The beam cannot be turned on in this vacuum state.")
+            self._instrument.spend(SOURCE_S)
+            if fault == "ignore":
+                return
             self._raw.machine.beam_state(self._raw.beam_type).is_on = True
 
     def turn_off(self) -> None:
-        with self._instrument.call(self._client, f"{self._name}.turn_off"):
-            self._instrument.switch_off(self._name)
+        with self._instrument.call(self._client, f"{self._name}.turn_off") as fault:
+            if fault != "ignore":
+                self._instrument.switch_off(self._name)
 
 
 class Scanning:
@@ -213,6 +220,16 @@ class Scanning:
         )
 
     @property
+    def bit_depth(self) -> Value:
+        state = self._instrument.columns[self._name]
+        return self._value(
+            "bit_depth",
+            get=lambda: state.bit_depth,
+            put=lambda asked: setattr(state, "bit_depth", asked),
+            available=lambda: [8, 16],
+        )
+
+    @property
     def resolution(self) -> Value:
         state = self._instrument.columns[self._name]
         return self._value(
@@ -230,20 +247,40 @@ class Mode:
         self._instrument, self._client, self._name = instrument, client, name
 
     @property
-    def value(self) -> int:
+    def _state(self) -> ColumnState:
+        return self._instrument.columns[self._name]
+
+    @property
+    def value(self) -> int | str:
         with self._instrument.call(self._client, f"{self._name}.scanning.mode"):
-            state = self._instrument.columns[self._name]
-            return ScanningMode.FULL_FRAME if state.scan_area is None else ScanningMode.REDUCED_AREA
+            if self._state.spot is not None:
+                name = "SPOT"
+            else:
+                name = "FULL_FRAME" if self._state.scan_area is None else "REDUCED_AREA"
+            if self._instrument.options.scanning_mode_texts:
+                return "".join(word.capitalize() for word in name.split("_"))
+            found: int = getattr(ScanningMode, name)
+            return found
 
     def set_full_frame(self) -> None:
         with self._instrument.call(self._client, f"{self._name}.scanning.mode.set_full_frame") as fault:
             if fault != "ignore":
-                self._instrument.columns[self._name].scan_area = None
+                self._state.scan_area = self._state.spot = None
+
+    def set_spot(self, x: float, y: float) -> None:
+        """Stand on a point, from the top left: shares of the frame, or pixels (Q4 of vendor-fakes.md)."""
+        with self._instrument.call(self._client, f"{self._name}.scanning.mode.set_spot", x, y) as fault:
+            width, height = (int(size) for size in self._state.resolution.split("x"))
+            largest = (1.0, 1.0) if self._instrument.options.spot_coordinates == "fraction" else (width, height)
+            if not (0 <= x <= largest[0] and 0 <= y <= largest[1]):
+                raise ApplicationServerException(f"The spot ({x}, {y}) is outside of the frame.")
+            if fault != "ignore":
+                self._state.spot = (x / largest[0], y / largest[1])
 
     def set_reduced_area(self, left: float, top: float, width: float, height: float) -> None:
         with self._instrument.call(self._client, f"{self._name}.scanning.mode.set_reduced_area"):
             refuse_bad_area(Rectangle(left, top, width, height))
-            self._instrument.columns[self._name].scan_area = Rectangle(left, top, width, height)
+            self._state.spot, self._state.scan_area = None, Rectangle(left, top, width, height)
 
 
 def refuse_bad_area(area: Any) -> None:
@@ -257,25 +294,27 @@ def refuse_bad_area(area: Any) -> None:
         raise ApplicationServerException("The reduced area is invalid.")
 
 
+GASES = ["Xenon", "Argon", "Oxygen", "Nitrogen"]
+GAS_CHANGE_S = 300.0
+
+
 class PlasmaSource:
-    """Gas of a plasma column; a gallium column has no such attribute (vendor-fakes.md T13)."""
+    """Gas of a plasma column; a gallium column has no such attribute, or raises (vendor-fakes.md T13)."""
 
     def __init__(self, instrument: Instrument, client: Any) -> None:
-        self._gas = "Xenon"
+        def get() -> str:
+            if not instrument.options.is_plasma:
+                raise ApplicationServerException("The ion source has no gas.")
+            return instrument.plasma_gas
 
         def put(asked: str) -> None:
-            if asked not in ("Xenon", "Argon", "Oxygen", "Nitrogen"):
+            if asked not in GASES:
                 raise ApplicationServerException(f"The gas {asked} is not available.")
-            instrument.spend(300.0)
-            self._gas = asked
+            instrument.spend(GAS_CHANGE_S)
+            instrument.plasma_gas = asked
 
         self.plasma_gas = Value(
-            instrument,
-            client,
-            "ion_beam.source.plasma_gas",
-            get=lambda: self._gas,
-            put=put,
-            available=lambda: ["Xenon", "Argon", "Oxygen", "Nitrogen"],
+            instrument, client, "ion_beam.source.plasma_gas", get=get, put=put, available=lambda: list(GASES)
         )
 
 

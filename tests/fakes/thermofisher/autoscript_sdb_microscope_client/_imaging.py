@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from autoscript_core.common import ApplicationServerException
 
+from drivers.simulator.beams import film_distance_m
 from fibsem_runtime.core import CancelToken, ImageSettings, RelativeArea
 
 from ._beams import PRESETS, refuse_bad_area
@@ -14,6 +15,15 @@ from ._instrument import Instrument
 from ._metadata import Acquisition, tree
 from ._values import Value, range_of
 from .structures import AdornedImage
+
+CAMERA = 3
+DETECTOR_MODES = {
+    "ETD": ["SecondaryElectrons", "BackscatterElectrons"],
+    "TLD": ["SecondaryElectrons", "BackscatterElectrons", "DownHoleVisibility"],
+    "ICE": ["SecondaryElectrons", "SecondaryIons"],
+    "CBS": ["All", "AMinusB"],
+}
+"""Detectors with their modes; the first is the one after the type was written."""
 
 
 class Imaging:
@@ -39,8 +49,9 @@ class Imaging:
 
     def set_active_device(self, device: int) -> None:
         with self._instrument.call(self._client, "imaging.set_active_device", device) as fault:
-            fitted = (1, 2, 3) if self._instrument.options.has_ion_column else (1, 3)
-            if device not in fitted:
+            options = self._instrument.options
+            fitted = {1: True, 2: options.has_ion_column, 3: options.has_camera}
+            if not fitted.get(device, False):
                 raise ApplicationServerException(f"The imaging device {device} is not fitted.")
             if fault != "ignore":
                 self._instrument.devices[self._instrument.active_view] = device
@@ -49,6 +60,8 @@ class Imaging:
         with self._instrument.call(self._client, "imaging.grab_frame", settings):
             if settings is not None and settings.resolution is not None and settings.resolution not in PRESETS:
                 raise ApplicationServerException(f"The resolution {settings.resolution!r} needs grab_frame_to_disk.")
+            if self._instrument.devices[self._instrument.active_view] == CAMERA:
+                return _picture(self._instrument)
             return self._grab(settings)
 
     def grab_frame_to_disk(self, path: str, file_format: str, settings: Any = None) -> None:
@@ -56,18 +69,48 @@ class Imaging:
             self._grab(settings).save(path)
 
     def get_image(self, settings: Any = None) -> AdornedImage:
+        """Return what the view shows: the next whole frame of a live scan, the last frame otherwise."""
         with self._instrument.call(self._client, "imaging.get_image", settings):
-            found = self._instrument.columns[self._instrument.column_of_view()].last_image
+            instrument = self._instrument
+            if instrument.active_view in instrument.live_views:
+                found = self._scan(None)
+            else:
+                found = instrument.columns[instrument.column_of_view()].last_image
             if found is None:
                 raise ApplicationServerException("There is no image in the active view.")
+            if instrument.options.buffer_is_16_bit and found.data.dtype == np.uint8:
+                return AdornedImage(found.data.astype(np.uint16) << 8, found.metadata)
             return found  # type: ignore[no-any-return]
 
+    @property
+    def state(self) -> str:
+        with self._instrument.call(self._client, "imaging.state"):
+            return "Acquiring" if self._instrument.active_view in self._instrument.live_views else "Idle"
+
+    def start_acquisition(self) -> None:
+        with self._instrument.call(self._client, "imaging.start_acquisition") as fault:
+            self._instrument.refuse_while_milling("Acquisition")
+            if fault != "ignore":
+                self._instrument.live_views.add(self._instrument.active_view)
+
+    def stop_acquisition(self) -> None:
+        with self._instrument.call(self._client, "imaging.stop_acquisition") as fault:
+            if fault != "ignore":
+                self._instrument.live_views.discard(self._instrument.active_view)
+
     def _grab(self, settings: Any) -> AdornedImage:
+        """Scan one frame; a live scan of the view ends."""
+        self._instrument.live_views.discard(self._instrument.active_view)
+        return self._scan(settings)
+
+    def _scan(self, settings: Any) -> AdornedImage:
         """Scan the active view; a beam that is off or blanked gives darkness, not an error."""
         instrument = self._instrument
         instrument.refuse_while_milling("Acquisition")
         name = instrument.column_of_view()
         state, raw = instrument.columns[name], instrument.beam(name)
+        if state.spot is not None:
+            raise ApplicationServerException("There is no frame in spot mode.")
         if settings is not None:
             self._take_over(state, settings)
         request = self._request(state, settings, raw.settings().hfw_m)
@@ -152,6 +195,16 @@ def _pixels(request: ImageSettings) -> tuple[int, int, int, int]:
     return request.reduced_area.to_pixels(request.width_px, request.height_px)
 
 
+def _picture(instrument: Instrument) -> AdornedImage:
+    """Return what the chamber camera sees: a lit chamber, with the stage's tilt in it."""
+    rows, columns = np.mgrid[0:480, 0:640]
+    tilt = np.tan(instrument.simulator.stage.position().t_rad)
+    light = 90 + 60 * ((rows - 240) > tilt * (columns - 320)) + (rows + columns) % 7
+    gray = light.astype(np.uint8)
+    instrument.spend(0.2)
+    return AdornedImage(np.repeat(gray[..., None], 3, axis=2) if instrument.options.camera_is_colour else gray)
+
+
 class Detector:
     """``client.detector``: that of the active view's device."""
 
@@ -173,20 +226,25 @@ class Detector:
     @property
     def type(self) -> Value:
         def put(asked: str) -> None:
+            if asked not in DETECTOR_MODES:
+                raise ApplicationServerException(f"The detector {asked} does not exist.")
             self._state.detector_type = asked
-            self._state.detector_mode = "SecondaryElectrons"
+            self._state.detector_mode = DETECTOR_MODES[asked][0]
 
-        return self._value(
-            "type", get=lambda: self._state.detector_type, put=put, available=lambda: ["ETD", "TLD", "ICE"]
-        )
+        return self._value("type", get=lambda: self._state.detector_type, put=put, available=lambda: [*DETECTOR_MODES])
 
     @property
     def mode(self) -> Value:
+        def put(asked: str) -> None:
+            if asked not in DETECTOR_MODES[self._state.detector_type]:
+                raise ApplicationServerException(f"The detector mode {asked} does not exist.")
+            self._state.detector_mode = asked
+
         return self._value(
             "mode",
             get=lambda: self._state.detector_mode,
-            put=lambda asked: setattr(self._state, "detector_mode", asked),
-            available=lambda: ["SecondaryElectrons", "BackscatterElectrons"],
+            put=put,
+            available=lambda: list(DETECTOR_MODES[self._state.detector_type]),
         )
 
     @property
@@ -210,7 +268,10 @@ class Detector:
     @property
     def state(self) -> str:
         with self._instrument.call(self._client, "detector.state"):
-            raise ApplicationServerException("The detector is not retractable.")
+            found = self._instrument.detector_states.get(self._state.detector_type)
+            if found is None:
+                raise ApplicationServerException("The detector is not retractable.")
+            return found
 
 
 class AutoFunctions:
@@ -226,3 +287,18 @@ class AutoFunctions:
             if self._instrument.columns[name].scan_area is not None:
                 raise ApplicationServerException("Auto contrast is not available on a reduced area.")
             self._instrument.beam(name).auto_contrast(cancel=CancelToken())
+
+    def run_auto_focus(self, settings: Any = None) -> None:
+        """Bring the focus to where the film is, along the beam's axis."""
+        with self._instrument.call(self._client, "auto_functions.run_auto_focus", settings) as fault:
+            self._instrument.refuse_while_milling("Auto focus")
+            raw = self._instrument.beam(self._instrument.column_of_view())
+            if not raw.is_on() or raw.is_blanked():
+                raise ApplicationServerException("Auto focus needs a beam.")
+            self._instrument.spend(4.3)
+            found_m = raw.settings().working_distance_m
+            if fault == "short":
+                raw.set_working_distance(found_m + 300e-6)
+                raise ApplicationServerException("Auto focus did not find a focus.")
+            defocus_m = raw.machine.focus_error_m(raw.beam_type) - film_distance_m(raw.machine.view(raw.beam_type))
+            raw.set_working_distance(found_m - defocus_m)

@@ -32,8 +32,20 @@ class Options:
     is_compustage: bool = False
     has_ion_column: bool = True
     has_manipulator: bool = True
+    manipulator_y_sign: int = 1
     gas_ports: tuple[str, ...] = ("Pt dep",)
+    gas_is_controllable: bool = True
+    gas_warms: bool = True
+    multichem_gases: tuple[str, ...] = ()
+    has_coater: bool = False
+    has_camera: bool = True
+    camera_is_colour: bool = True
     is_plasma: bool = False
+    plasma_gas_raises: bool = False
+    spot_coordinates: str = "fraction"
+    scanning_mode_texts: bool = False
+    buffer_is_16_bit: bool = False
+    vacuum_returns_early: bool = False
     ion_current_snaps: bool = True
     specimen_offset_m: tuple[float, float] = (1.2e-3, -0.7e-3)
     read_turns: int = 0
@@ -42,6 +54,7 @@ class Options:
     application_files: tuple[str, ...] = ("None", "Si", "Si-ccs", "Si-multipass", "Pt dep")
     start_delay_s: float = 0.3
     stop_when_idle_raises: bool = True
+    files_without_circles: tuple[str, ...] = ("Pt dep",)
     setting_s: float = 0.1
 
 
@@ -90,7 +103,7 @@ class ColumnState:
     """What the server keeps for a column beyond what the simulator knows."""
 
     scan_area: Any = None
-    is_spot: bool = False
+    spot: tuple[float, float] | None = None
     resolution: str = "1024x884"
     dwell_time_s: float = 1e-6
     bit_depth: int = 8
@@ -119,10 +132,16 @@ class Instrument:
     is_linked: bool = False
     is_homed: bool = True
     manipulator_state: str = "Retracted"
-    manipulator_at: str = "Park"
+    manipulator_tip_m: tuple[float, float, float] = (-2.5e-3, 0.4e-3, 1.5e-3)
+    manipulator_coordinates: str = "Raw"
     manipulator_moved_at_s: float = -1e9
     beam_trip_after_s: float | None = None
     trip_state: str = "Error"
+    plasma_gas: str = "Xenon"
+    coater_current_a: float = 10e-3
+    is_coater_ready: bool = False
+    coated_as: float = 0.0
+    raised_pressure_pa: float = 20.0
     on_call: Callable[[Call], None] | None = None
     on_hang: Callable[[], None] | None = None
 
@@ -132,17 +151,45 @@ class Instrument:
         self.columns = {"electron_beam": ColumnState(), "ion_beam": ColumnState()}
         self.open_valves: set[str] = set()
         self.inserted_needles: set[str] = set()
+        self.heated_since_s: dict[str, float] = {}
+        self.live_views: set[int] = set()
+        self.spot_exposures_s: Counter[tuple[str, float, float]] = Counter()
+        self.detector_states: dict[str, str] = {"CBS": "Retracted"}
+        self._chamber_due: tuple[float, str] | None = None
         self.patterning: Any = None
         self.counts: Counter[str] = Counter()
         self._release = threading.Event()
         self._busy = threading.Lock()
 
     def spend(self, duration_s: float) -> None:
-        """Let time pass, for milling too when it runs."""
+        """Let time pass, for milling too when it runs, and for beams that stand on a spot."""
+        for name, column in self.columns.items():
+            if column.spot is not None and self.beam(name).is_on() and not self.beam(name).is_blanked():
+                self.spot_exposures_s[(name, *column.spot)] += duration_s  # type: ignore[assignment]
         if self.patterning is not None and self.patterning.is_beam_time:
             self.patterning.pass_time(duration_s)
         else:
             self.simulator.clock.sleep(duration_s)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Return the version of the server."""
+        return tuple(int(part) for part in self.options.version.split("."))
+
+    def set_chamber(self, state: str) -> None:
+        """Put the chamber into a state."""
+        self.chamber_state, self._chamber_due = state, None
+
+    def begin_chamber(self, meanwhile: str, state: str, duration_s: float) -> None:
+        """Let the chamber come to a state in time."""
+        self.chamber_state = meanwhile
+        self._chamber_due = (self.clock.monotonic_s() + duration_s, state)
+
+    def chamber_now(self) -> str:
+        """Return the state of the chamber."""
+        if self._chamber_due is not None and self.clock.monotonic_s() >= self._chamber_due[0] - 1e-9:
+            self.set_chamber(self._chamber_due[1])
+        return self.chamber_state
 
     def release(self) -> None:
         """End the calls that hang."""

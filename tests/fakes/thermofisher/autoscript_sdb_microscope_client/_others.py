@@ -1,54 +1,15 @@
-"""Gas, vacuum and identity."""
+"""Vacuum and identity."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from autoscript_core.common import ApplicationServerException
-
 from ._instrument import Instrument
+from ._values import Value
 
-
-class GasPort:
-    """One gas needle; the server does not say whether it is inserted."""
-
-    def __init__(self, instrument: Instrument, client: Any, name: str) -> None:
-        self._instrument, self._client, self._name = instrument, client, name
-
-    def insert(self) -> None:
-        with self._instrument.call(self._client, "gas_port.insert", self._name):
-            self._instrument.inserted_needles.add(self._name)
-
-    def retract(self) -> None:
-        with self._instrument.call(self._client, "gas_port.retract", self._name):
-            if self._name in self._instrument.open_valves:
-                raise ApplicationServerException("The gas valve is open.")
-            self._instrument.inserted_needles.discard(self._name)
-
-    def open(self) -> None:
-        with self._instrument.call(self._client, "gas_port.open", self._name):
-            self._instrument.open_valves.add(self._name)
-
-    def close(self) -> None:
-        with self._instrument.call(self._client, "gas_port.close", self._name):
-            self._instrument.open_valves.discard(self._name)
-
-
-class Gas:
-    """``client.gas``."""
-
-    def __init__(self, instrument: Instrument, client: Any) -> None:
-        self._instrument, self._client = instrument, client
-
-    def list_all_gis_ports(self) -> list[str]:
-        with self._instrument.call(self._client, "gas.list_all_gis_ports"):
-            return list(self._instrument.options.gas_ports)
-
-    def get_gis_port(self, name: str) -> GasPort:
-        with self._instrument.call(self._client, "gas.get_gis_port", name):
-            if name not in self._instrument.options.gas_ports:
-                raise ApplicationServerException("GIS line is not controllable")
-            return GasPort(self._instrument, self._client, name)
+PUMP_S, VENT_S = 240.0, 180.0
+PRESSURES_PA = {"Pumped": 2.4e-4, "Pumping": 3.0, "Venting": 2e3, "Vented": 1.013e5}
+"""A pumped chamber reads 2.4e-4 Pa on a real instrument (vendor-thermofisher.md section 14)."""
 
 
 class Vacuum:
@@ -60,17 +21,40 @@ class Vacuum:
     @property
     def chamber_state(self) -> str:
         with self._instrument.call(self._client, "vacuum.chamber_state"):
-            return self._instrument.chamber_state
+            return self._instrument.chamber_now()
+
+    @property
+    def chamber_pressure(self) -> Value:
+        return Value(
+            self._instrument,
+            self._client,
+            "vacuum.chamber_pressure",
+            get=lambda: PRESSURES_PA.get(self._instrument.chamber_now(), self._instrument.raised_pressure_pa),
+        )
 
     def pump(self, settings: Any = None) -> None:
-        with self._instrument.call(self._client, "vacuum.pump", settings):
-            self._instrument.spend(240.0)
-            self._instrument.chamber_state = "Pumped"
+        with self._instrument.call(self._client, "vacuum.pump", settings) as fault:
+            if fault == "ignore":
+                return
+            if settings is not None and settings.pressure is not None:
+                self._instrument.raised_pressure_pa = settings.pressure
+                self._change("PumpedForWaferExchange", PUMP_S / 4)
+            else:
+                self._change("Pumped", PUMP_S)
 
     def vent(self) -> None:
-        with self._instrument.call(self._client, "vacuum.vent"):
-            self._instrument.spend(180.0)
-            self._instrument.chamber_state = "Vented"
+        with self._instrument.call(self._client, "vacuum.vent") as fault:
+            if fault == "ignore":
+                return
+            for name in ("electron_beam", "ion_beam"):
+                self._instrument.switch_off(name)
+            self._change("Vented", VENT_S)
+
+    def _change(self, state: str, duration_s: float) -> None:
+        """Block until it is so, or return at once where the server does."""
+        self._instrument.begin_chamber({"Pumped": "Pumping"}.get(state, "Venting"), state, duration_s)
+        if not self._instrument.options.vacuum_returns_early:
+            self._instrument.spend(duration_s)
 
 
 class _Text:

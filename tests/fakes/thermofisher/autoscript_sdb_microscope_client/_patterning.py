@@ -6,18 +6,24 @@ from typing import Any
 
 from autoscript_core.common import ApplicationServerException
 
-from fibsem_runtime.core import CancelToken, ImagePoint
-from fibsem_runtime.hal import CrossSection, MillingSettings, RectangleShape, ScanDirection
+from fibsem_runtime.core import CancelToken
+from fibsem_runtime.hal import MillingSettings, Shape
 
-from ._dynamic_object_proxies import CleaningCrossSectionPattern, RectanglePattern, RegularCrossSectionPattern
+from ._dynamic_object_proxies import (
+    BitmapPattern,
+    CirclePattern,
+    CleaningCrossSectionPattern,
+    LinePattern,
+    Pattern,
+    PolygonPattern,
+    RectanglePattern,
+    RegularCrossSectionPattern,
+    refuse_bad_bitmap,
+)
 from ._instrument import Instrument
+from ._shapes import simulated
 
 CROSS_SECTION_FILES = {"Si-ccs": CleaningCrossSectionPattern, "Si-multipass": RegularCrossSectionPattern}
-CROSS_SECTIONS = {
-    CleaningCrossSectionPattern: CrossSection.CLEANING,
-    RegularCrossSectionPattern: CrossSection.REGULAR,
-    RectanglePattern: CrossSection.RECTANGLE,
-}
 STAIRCASE_TIME_RATIO = 0.55
 SMALLEST_FIELD_FRACTION = 1 / 4096
 
@@ -31,7 +37,7 @@ class Engine:
         self.delay_s = 0.0
         self.total_s = 0.0
         self.milled_s = 0.0
-        self.patterns: dict[int, list[RectanglePattern]] = {}
+        self.patterns: dict[int, list[Pattern]] = {}
         self.file = "None"
         self.mode = "Serial"
         self.beam_index = 1
@@ -53,7 +59,7 @@ class Engine:
             self.phase = "Running"
         self.instrument.owed_s += duration_s
 
-    def start(self, shapes: list[RectangleShape], settings: MillingSettings) -> None:
+    def start(self, shapes: list[Shape], settings: MillingSettings) -> None:
         """Begin a new pattern."""
         milling = self.instrument.simulator.milling
         milling.stop()
@@ -121,6 +127,8 @@ class Patterning:
         self._instrument, self._client = instrument, client
         if instrument.patterning is None:
             instrument.patterning = Engine(instrument)
+        if instrument.version >= (4, 12):
+            self.create_polygon = self._create_polygon
 
     def _call(self, name: str, *arguments: Any) -> Any:
         return self._instrument.call(self._client, f"patterning.{name}", *arguments)
@@ -170,32 +178,50 @@ class Patterning:
                 raise ApplicationServerException("Patterns cannot be cleared while patterning is active.")
             self._engine.patterns[self._instrument.active_view] = []
 
-    def create_rectangle(self, *values: float) -> RectanglePattern:
+    def create_rectangle(self, *values: float) -> Pattern:
         return self._create("create_rectangle", RectanglePattern, values)
 
-    def create_cleaning_cross_section(self, *values: float) -> RectanglePattern:
+    def create_cleaning_cross_section(self, *values: float) -> Pattern:
         return self._create("create_cleaning_cross_section", CleaningCrossSectionPattern, values)
 
-    def create_regular_cross_section(self, *values: float) -> RectanglePattern:
+    def create_regular_cross_section(self, *values: float) -> Pattern:
         return self._create("create_regular_cross_section", RegularCrossSectionPattern, values)
 
-    def _create(self, name: str, kind: type[RectanglePattern], values: tuple[float, ...]) -> RectanglePattern:
+    def create_line(self, *values: float) -> Pattern:
+        return self._create("create_line", LinePattern, values)
+
+    def create_circle(self, *values: float) -> Pattern:
+        return self._create("create_circle", CirclePattern, values)
+
+    def _create_polygon(self, vertices: Any, depth: float) -> Pattern:
+        return self._create("create_polygon", PolygonPattern, (vertices, depth))
+
+    def create_bitmap(self, *values: Any) -> Pattern:
+        return self._create("create_bitmap", BitmapPattern, values)
+
+    def _create(self, name: str, kind: type[Pattern], values: tuple[Any, ...]) -> Pattern:
         with self._call(name, *values):
-            if CROSS_SECTION_FILES.get(self._engine.file, RectanglePattern) is not kind:
-                raise ApplicationServerException(
-                    f"The application '{self._engine.file}' does not support this pattern."
-                )
-            if kind is not RectanglePattern and self._engine.mode != "Serial":
+            self._refuse_file(kind)
+            if issubclass(kind, tuple(CROSS_SECTION_FILES.values())) and self._engine.mode != "Serial":
                 raise ApplicationServerException("Cross sections need the serial patterning mode.")
-            fields = dict(zip(("center_x", "center_y", "width", "height", "depth"), values, strict=True))
-            hfw_m = self._instrument.simulator.ion_beam.settings().hfw_m
-            if min(fields["width"], fields["height"]) < SMALLEST_FIELD_FRACTION * hfw_m:
-                raise ApplicationServerException("The pattern is too small for the horizontal field width.")
-            current_a = self._instrument.simulator.ion_beam.settings().beam_current_a
+            fields = dict(zip(kind.ARGUMENTS, values, strict=True))
+            if kind is BitmapPattern:
+                refuse_bad_bitmap(fields["bitmap_pattern_definition"])
+            beam = self._instrument.simulator.ion_beam.settings()
             fields["application_file"] = self._engine.file
-            pattern = kind(self._instrument, self._client, fields, current_a=current_a)
+            pattern = kind(self._instrument, self._client, fields, current_a=beam.beam_current_a)
+            if pattern.smallest_m() < SMALLEST_FIELD_FRACTION * beam.hfw_m:
+                raise ApplicationServerException("The pattern is too small for the horizontal field width.")
             self._engine.patterns.setdefault(self._instrument.active_view, []).append(pattern)
             return pattern
+
+    def _refuse_file(self, kind: type[Pattern]) -> None:
+        """Raise when the application file does not take the kind of pattern."""
+        file, own = self._engine.file, CROSS_SECTION_FILES.get(self._engine.file)
+        is_wrong = kind is not own if own is not None else kind in CROSS_SECTION_FILES.values()
+        is_refused = kind in (CirclePattern, BitmapPattern) and file in self._instrument.options.files_without_circles
+        if is_wrong or is_refused:
+            raise ApplicationServerException(f"The application '{file}' does not support this pattern.")
 
     def start(self) -> None:
         with self._call("start") as fault:
@@ -237,7 +263,7 @@ class Patterning:
             if fault != "ignore":
                 self._engine.stop()
 
-    def _milling(self, patterns: list[RectanglePattern]) -> tuple[list[RectangleShape], MillingSettings]:
+    def _milling(self, patterns: list[Pattern]) -> tuple[list[Shape], MillingSettings]:
         """Return what the simulator has to mill so that every pattern gets the charge of its own time."""
         beam = self._instrument.simulator.ion_beam.settings()
         shapes, dose_c_per_m3 = [], None
@@ -245,19 +271,9 @@ class Patterning:
             charge_c = pattern.peek("time") * beam.beam_current_a
             if type(pattern) is RegularCrossSectionPattern:
                 charge_c /= STAIRCASE_TIME_RATIO
-            per_area = charge_c / (pattern.peek("width") * pattern.peek("height"))
+            per_area = charge_c / pattern.area_m2()
             dose_c_per_m3 = dose_c_per_m3 or per_area / pattern.peek("depth")
-            shapes.append(
-                RectangleShape(
-                    centre=ImagePoint(pattern.peek("center_x"), pattern.peek("center_y")),
-                    width_m=pattern.peek("width"),
-                    height_m=pattern.peek("height"),
-                    depth_m=per_area / dose_c_per_m3,
-                    rotation_rad=pattern.peek("rotation"),
-                    scan_direction=ScanDirection(pattern.peek("scan_direction")),
-                    cross_section=CROSS_SECTIONS[type(pattern)],
-                )
-            )
+            shapes.append(simulated(pattern, depth_m=per_area / dose_c_per_m3))
         return shapes, MillingSettings(
             beam_current_a=beam.beam_current_a,
             voltage_v=beam.voltage_v,

@@ -1,4 +1,4 @@
-"""Stage, compustage and manipulator (vendor-thermofisher.md sections 10 and 11)."""
+"""Stage and compustage (vendor-thermofisher.md section 10), and everything that is inserted over the sample."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from autoscript_core.common import ApplicationServerException
 from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core import StagePosition as TruePosition
 
+from ._gas import SputterCoater
 from ._instrument import Instrument
-from .structures import CompustagePosition, Limits, ManipulatorPosition, StagePosition
+from ._manipulator import Manipulator
+from .structures import CompustagePosition, Limits, StagePosition
 
 SHORT_FRACTION = 0.6
 
@@ -157,61 +159,6 @@ def _between(here: TruePosition, target: TruePosition) -> TruePosition:
     )
 
 
-class Manipulator:
-    """EasyLift: inserted from a saved position only, retracted after a pause (vendor-fakes.md T16)."""
-
-    LOWEST_STAGE_Z_M = 3.7e-3
-
-    def __init__(self, instrument: Instrument, client: Any) -> None:
-        self._instrument, self._client = instrument, client
-
-    @property
-    def is_installed(self) -> bool:
-        with self._instrument.call(self._client, "manipulator.is_installed"):
-            return self._instrument.options.has_manipulator
-
-    @property
-    def state(self) -> str:
-        with self._instrument.call(self._client, "manipulator.state"):
-            return self._instrument.manipulator_state
-
-    def get_saved_position(self, name: str, system: str) -> ManipulatorPosition:
-        with self._instrument.call(self._client, "manipulator.get_saved_position", name, system):
-            z = 0.0 if name == "Park" else -180e-6
-            return ManipulatorPosition(x=0.0, y=0.0, z=z, r=None, coordinate_system=system)
-
-    def insert(self, position: Any) -> None:
-        with self._instrument.call(self._client, "manipulator.insert", position):
-            if position.r is not None:
-                raise ApplicationServerException("The manipulator has no rotation.")
-            if self._instrument.simulator.stage.position().z_m < self.LOWEST_STAGE_Z_M:
-                raise ApplicationServerException("The stage is too low to insert the manipulator.")
-            self._instrument.manipulator_state, self._instrument.manipulator_at = "Inserted", "Eucentric"
-            self._instrument.spend(10.0)
-
-    def absolute_move(self, position: Any) -> None:
-        with self._instrument.call(self._client, "manipulator.absolute_move", position) as fault:
-            if position.r is not None:
-                raise ApplicationServerException("The manipulator has no rotation.")
-            if self._instrument.manipulator_state != "Inserted":
-                raise ApplicationServerException("The manipulator is retracted.")
-            self._instrument.spend(2.0)
-            if fault != "ignore":
-                self._instrument.manipulator_at = "Park" if position.z == 0.0 else "Elsewhere"
-            self._instrument.manipulator_moved_at_s = self._instrument.clock.monotonic_s()
-
-    def retract(self) -> None:
-        with self._instrument.call(self._client, "manipulator.retract") as fault:
-            waited_s = self._instrument.clock.monotonic_s() - self._instrument.manipulator_moved_at_s
-            if waited_s < 1.0 - 1e-9:
-                raise ApplicationServerException("The manipulator is still moving.")
-            if self._instrument.manipulator_at != "Park":
-                raise ApplicationServerException("The manipulator is not parked.")
-            self._instrument.spend(10.0)
-            if fault != "ignore":
-                self._instrument.manipulator_state = "Retracted"
-
-
 class Specimen:
     """``client.specimen``."""
 
@@ -219,3 +166,5 @@ class Specimen:
         self.stage = Stage(instrument, client)
         self.compustage = Compustage(instrument, client)
         self.manipulator = Manipulator(instrument, client)
+        if instrument.options.has_coater:
+            self.sputter_coater = SputterCoater(instrument, client)

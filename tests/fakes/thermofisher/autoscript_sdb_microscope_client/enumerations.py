@@ -69,6 +69,9 @@ class VacuumState:
     PUMPING = "Pumping"
     VENTED = "Vented"
     VENTING = "Venting"
+    PUMPED_FOR_WAFER_EXCHANGE = "PumpedForWaferExchange"
+    ERROR = "Error"
+    UNKNOWN = "Unknown"
 
 
 class RetractableDeviceState:
@@ -91,6 +94,11 @@ class ManipulatorCoordinateSystem:
 class ManipulatorSavedPosition:
     PARK = "Park"
     EUCENTRIC = "Eucentric"
+
+
+class MultiChemInsertPosition:
+    ELECTRON_DEFAULT = "Electron Default"
+    ION_DEFAULT = "Ion Default"
 
 
 class DetectorType:

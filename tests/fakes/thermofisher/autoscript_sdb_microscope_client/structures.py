@@ -81,6 +81,14 @@ class RunAutoCbSettings(_Structure):
     FIELDS = ("method", "resolution", "number_of_frames", "reduced_area")
 
 
+class RunAutoFocusSettings(_Structure):
+    FIELDS = ("method", "resolution", "reduced_area", "number_of_frames", "working_distance_step")
+
+
+class BitmapPatternDefinition(_Structure):
+    FIELDS = ("points",)
+
+
 class VacuumSettings(_Structure):
     FIELDS = ("pressure",)
 
