@@ -94,13 +94,13 @@ class Instrument:
 
 
 @contextmanager
-def open_instrument(name: str, host: str | None, rehearsal: Rehearsal | None) -> Iterator[Instrument]:
+def open_instrument(name: str, settings: dict[str, Any] | None, rehearsal: Rehearsal | None) -> Iterator[Instrument]:
     """Open an installed driver behind its guards; leave it in its safe state and closed.
 
-    With a ``host``, or without a ``rehearsal``, it is an instrument, and nothing is rehearsed.
+    With ``settings``, or without a ``rehearsal``, it is an instrument, and nothing is rehearsed.
     """
-    if host is not None or rehearsal is None:
-        with _opened(name, {} if host is None else {"host": host}, is_rehearsed=False) as instrument:
+    if settings is not None or rehearsal is None:
+        with _opened(name, settings or {}, is_rehearsed=False) as instrument:
             yield instrument
         return
     with rehearsal() as values, _opened(name, values, is_rehearsed=True) as instrument:

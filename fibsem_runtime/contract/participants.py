@@ -2,8 +2,8 @@
 
 A driver that can run without hardware takes part unasked where a test suite offers its rehearsal
 (`plugin.ContractHooks.pytest_fibsem_rehearsals`). Any installed driver takes part on its instrument with
-``--driver NAME --host ADDRESS`` (one without a rehearsal also without ``--host``), after a person at the terminal has
-agreed.
+``--driver NAME --config-yaml FILE`` or ``--host ADDRESS`` (one without a rehearsal also without them), after a person
+at the terminal has agreed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+import yaml
 
 from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.hal import available_drivers
@@ -27,12 +29,36 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("fibsem-runtime")
     group.addoption("--driver", action="append", default=[], help="run the contract suite on this installed driver")
     group.addoption("--host", default=None, help="address of the instrument for --driver")
+    group.addoption(
+        "--config-yaml", default=None, help="config.yaml whose driver.settings the instrument is opened with"
+    )
 
 
 def rehearsals(config: pytest.Config) -> dict[str, Rehearsal]:
     """Return the rehearsals that the test suites of this session offer."""
     offers: list[Mapping[str, Rehearsal]] = config.hook.pytest_fibsem_rehearsals()
     return {name: rehearsal for offer in offers for name, rehearsal in offer.items()}
+
+
+def instrument_settings(config: pytest.Config) -> dict[str, Any] | None:
+    """Return what an instrument is opened with, ``--host`` over ``--config-yaml``; None when neither is given.
+
+    Raises `ConfigError` for a file that cannot be read or has no ``driver.settings``.
+    """
+    host, path = config.getoption("--host"), config.getoption("--config-yaml")
+    if host is None and path is None:
+        return None
+    return (_read_settings(Path(path)) if path else {}) | ({"host": host} if host else {})
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["driver"]["settings"]
+        return dict(settings)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"--config-yaml {path} cannot be used: {str(error).splitlines()[0]}; name a file with driver.settings"
+        ) from error
 
 
 def chosen_drivers(config: pytest.Config) -> list[str]:
@@ -51,8 +77,8 @@ def chosen_drivers(config: pytest.Config) -> list[str]:
 
 def ask_consent(config: pytest.Config, names: list[str]) -> None:
     """Ask the person at the terminal before anything real moves; end the session without a yes."""
-    has_host, offered = bool(config.getoption("--host")), rehearsals(config)
-    hardware = [name for name in names if has_host or name not in offered]
+    is_real, offered = instrument_settings(config) is not None, rehearsals(config)
+    hardware = [name for name in names if is_real or name not in offered]
     if not hardware or config.option.collectonly:
         return
     with _terminal(config):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fibsem_runtime.contract.instruments import Instrument, open_instrument
-from fibsem_runtime.contract.participants import ask_consent, chosen_drivers, rehearsals
+from fibsem_runtime.contract.participants import ask_consent, chosen_drivers, instrument_settings, rehearsals
 from fibsem_runtime.core import BeamSettings, BeamType, CancelToken, ImageSettings
 from fibsem_runtime.hal import Beam, Microscope, MillingSettings
 
@@ -19,11 +19,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("opened", chosen_drivers(metafunc.config), indirect=True, scope="module")
 
 
+@pytest.fixture(scope="session")
+def consent(request: pytest.FixtureRequest) -> None:
+    ask_consent(request.config, chosen_drivers(request.config))
+
+
 @pytest.fixture(scope="module")
-def opened(request: pytest.FixtureRequest) -> Iterator[Instrument]:
+def opened(request: pytest.FixtureRequest, consent: None) -> Iterator[Instrument]:
     config, name = request.config, request.param
-    ask_consent(config, [name])
-    with open_instrument(name, config.getoption("--host"), rehearsals(config).get(name)) as instrument:
+    with open_instrument(name, instrument_settings(config), rehearsals(config).get(name)) as instrument:
         yield instrument
 
 
