@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.sample import Sample
 from drivers.simulator.solid import PackedCuts, Solid
-from drivers.simulator.stepping import FAR_M
 from drivers.simulator.view import View
 
 _SLOWEST: Final = 1e-30
@@ -20,33 +20,32 @@ _BOX_RIM_M: Final = 1e-9
 class Aim:
     """Affine maps from (across, down, s) to cells.
 
-    ``course``: (10, 3) float64 for columns and rows of the packed part and z: value at pixel (0, 0), change a pixel
-    across, down, a metre along the ray, the inverse of that, lower and upper end of the part, lower and upper end of
-    the whole map, and the plane around it in the last entry. ``paths``: (cuts, 16) float64, the same four values for u,
-    v and w of each cut, the three inverses and the largest front.
+    ``course``: (8, 3) float64 for columns, rows and z: value at pixel (0, 0), change a pixel across, down, a metre
+    along the ray, the inverse of that, lower and upper end of what is seen of the map; at last 1 when a plane lies
+    around it, 0 and the plane's height. ``paths``: (cuts, 16) float64, the same four values for u, v and w of each cut,
+    the three inverses and the largest front.
     """
 
     course: NDArray[np.float64]
     paths: NDArray[np.float64]
 
 
-def take_aim(solid: Solid, cuts: PackedCuts, rays: NDArray[np.float64]) -> Aim:
-    """Return the rays of a frame; ``rays``: (4, 3) metres, corner of pixel (0, 0), steps across and down, direction."""
-    x0_m, y0_m, pitch_m, columns, rows, low_m, high_m, plane_m = solid.place
-    first_column, first_row, part_columns, part_rows = solid.layout[:4]
-    cells = np.array([1 / pitch_m, 1 / pitch_m, 1.0])
-    course = np.zeros((10, 3))
-    course[:4] = rays * cells
-    course[0] -= [x0_m / pitch_m + first_column, y0_m / pitch_m + first_row, 0.0]
+def take_aim(
+    sample: Sample, solid: Solid, cuts: PackedCuts, rays: NDArray[np.float64], z_range_m: tuple[float, float]
+) -> Aim:
+    """Return the rays of a frame; ``rays``: (4, 3) metres, corner of pixel (0, 0), steps across and down, direction.
+
+    ``z_range_m``: lowest and highest point of the map that they can meet.
+    """
+    rows, columns = sample.top_m.shape
+    course = np.zeros((8, 3))
+    course[:4] = rays / [sample.pitch_m, sample.pitch_m, 1.0]
+    course[0, :2] -= np.array([sample.x0_m, sample.y0_m]) / sample.pitch_m
     course[3] = _away_from_zero(course[3])
     course[4] = 1 / course[3]
-    course[5] = 0.0, 0.0, low_m - _BOX_RIM_M
-    course[6] = part_columns - 1, part_rows - 1, high_m + _BOX_RIM_M
-    course[7] = -first_column, -first_row, 0.0
-    course[8] = columns - 1 - first_column, rows - 1 - first_row, 0.0
-    course[9, 2] = plane_m
-    if not solid.has_surroundings:
-        course[7, :2], course[8, :2] = -FAR_M, FAR_M
+    course[5] = 0.0, 0.0, z_range_m[0] - _BOX_RIM_M
+    course[6] = columns - 1, rows - 1, z_range_m[1] + _BOX_RIM_M
+    course[7] = sample.has_surroundings, 0.0, solid.rim_m
     return Aim(course=course, paths=_paths(cuts, rays))
 
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-_BAND: Final = 32
+BAND: Final = 32
 
 
-def in_bands(work: Callable[[int, int], None], row_count: int) -> None:
-    """Call ``work(first, last)`` for all rows, in bands on all cores.
+def in_bands(work: Callable[[int, int], None], row_count: int, *, band: int = BAND) -> None:
+    """Call ``work(first, last)`` for all rows, in bands of ``band`` rows on all cores.
 
     The bands must not share results, so that their order does not matter. Threads serve because the compiled kernels
     release the interpreter; they live for one call, so that several frames may be drawn at once.
     """
-    bands = [(first, min(first + _BAND, row_count)) for first in range(0, row_count, _BAND)]
+    bands = [(first, min(first + band, row_count)) for first in range(0, row_count, band)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for done in [pool.submit(work, *band) for band in bands]:
             done.result()

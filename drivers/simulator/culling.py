@@ -9,43 +9,36 @@ from numpy.typing import NDArray
 
 from drivers.simulator.region import Region
 from drivers.simulator.sample import Cut, Sample
-from drivers.simulator.solid import COARSE_SHIFT, Window
+from drivers.simulator.solid import MIDDLE_SHIFT, Window
 from drivers.simulator.view import View
 
 TILE_SHIFT: Final = 5
 _TILE_PX: Final = 1 << TILE_SHIFT
-_WINDOW_RIM: Final = 4
-"""Cells around what is seen, for slopes."""
 _FLATTEST: Final = 1e-3
 """Sine of the angle below which a ray counts as running along the sample."""
 
 Range: TypeAlias = tuple[float, float]
 
 
-def visible_window(sample: Sample, rays: NDArray[np.float64], region: Region) -> Window:
-    """Return the part of the height field that the rays of the region cross between its lowest and highest point."""
-    rows, columns = sample.top_m.shape
+def visible_window(sample: Sample, rays: NDArray[np.float64], region: Region, z_range_m: Range) -> Window:
+    """Return the part of the height field that the rays of the region cross within a layer of z."""
+    blocks = np.array(sample.top_m.shape[::-1]) - 2 >> MIDDLE_SHIFT
     if abs(rays[3, 2]) < _FLATTEST:
-        return 0, 0, rows, columns
-    z_range_m = (float(sample.bottom_m.min()), float(sample.top_m.max()))
+        return 0, 0, int(blocks[1]), int(blocks[0])
     down = region.top_px + np.array([0, 0, 1, 1]) * region.height_px
     across = region.left_px + np.array([0, 1, 0, 1]) * region.width_px
     corners = rays[0] + across[:, None] * rays[1] + down[:, None] * rays[2]
     feet = np.concatenate([corners + ((z - corners[:, 2]) / rays[3, 2])[:, None] * rays[3] for z in z_range_m])
-    first = np.floor((feet[:, :2].min(axis=0) - [sample.x0_m, sample.y0_m]) / sample.pitch_m).astype(int) - _WINDOW_RIM
-    last = np.ceil((feet[:, :2].max(axis=0) - [sample.x0_m, sample.y0_m]) / sample.pitch_m).astype(int) + _WINDOW_RIM
-    block = 1 << COARSE_SHIFT
-    column, row = (
-        max(0, min(int(n), size - 1 - block) // block * block) for n, size in zip(first, (columns, rows), strict=True)
-    )
-    width, height = (max(int(n) - start + 1, block) for n, start in zip(last, (column, row), strict=True))
-    return row, column, min(height, rows - row), min(width, columns - column)
+    cells = (feet[:, :2] - [sample.x0_m, sample.y0_m]) / sample.pitch_m
+    ends = [np.clip(end.astype(int) >> MIDDLE_SHIFT, 0, blocks) for end in (cells.min(axis=0), cells.max(axis=0))]
+    (column, row), (last_column, last_row) = (map(int, end) for end in ends)
+    return row, column, last_row, last_column
 
 
 def visible_cuts(
     cuts: list[Cut], view: View, region: Region, z_range_m: Range, reach_m: float
 ) -> tuple[list[Cut], NDArray[np.float64]]:
-    """Return the cuts that have removed something a region can see, the widest first, and their boxes in its pixels.
+    """Return the cuts that a region can see, the widest first, and their boxes in its pixels.
 
     Most rays end in one of the widest. ``reach_m``: no cut reaches farther along its beam than this.
     """
@@ -57,7 +50,7 @@ def visible_cuts(
             continue
         box_px = _box(cut, view, z_range_m, reach_m) / pixel_m - np.array([left_px, top_px] * 2)
         is_seen = box_px[0] < region.width_px and box_px[2] > 0 and box_px[1] < region.height_px and box_px[3] > 0
-        if is_seen and float(cut.front_m.max()) > -np.inf:
+        if is_seen:
             chosen.append(cut)
             boxes.append(box_px)
     return chosen, np.array(boxes).reshape(-1, 4)

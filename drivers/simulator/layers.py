@@ -69,7 +69,6 @@ def overlay(
     sights: Sequence[Sight],
     region: Region,
     look: LookArrays,
-    yields: Signal,
     *,
     step_fraction: float,
 ) -> None:
@@ -83,9 +82,7 @@ def overlay(
         part = _slices(window, region)
         np.minimum(depth_m[part], distances(sights[0], window), out=depth_m[part])
         own_m, share = _covered(sight, window)
-        own_signal, own_sky = draw(
-            prepare(sight.sample, sight.view, window, yields), empty, step_fraction=step_fraction
-        )
+        own_signal, own_sky = draw(prepare(sight.sample, sight.view, window), empty, step_fraction=step_fraction)
         share *= own_m < depth_m[part]
         shown = share > 0
         gain = np.float32(sight.gain_ratio)

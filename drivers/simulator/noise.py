@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.bands import in_bands
 from fibsem_runtime.core import ImageSettings, Pixels
 
 ELEMENTARY_CHARGE_C: Final = 1.602176634e-19
@@ -28,17 +29,33 @@ def add_shot_noise(
     """Return ``signal`` with the noise of ``quantum_count`` detected quanta a pixel at signal 1.
 
     Drawn as the square of a normal variate, which has the mean, the variance and the skew of a Poisson number to a few
-    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``amplifier_noise_ratio`` is the
-    noise of the detector without signal, one sigma in units of signal 1.
+    percent down to one quantum (Anscombe 1948, Biometrika 35, 246) and costs a tenth. ``rng`` gives the key of the
+    frame, from which each band of rows draws its own numbers. ``amplifier_noise_ratio`` is the noise of the detector
+    without signal, one sigma in units of signal 1.
     """
     count = np.float32(quantum_count)
     floor = np.float32((quantum_count * amplifier_noise_ratio) ** 2)
-    root = np.sqrt(np.maximum(signal, 0) * count + floor)
-    root += 0.5 * rng.standard_normal(signal.shape, dtype=np.float32)
-    root *= root
-    root -= np.float32(0.25) + floor
-    root /= count
-    return np.asarray(root, np.float32)
+    key = rng.integers(0, 2**64, 2, np.uint64)
+    noisy = np.empty(signal.shape, np.float32)
+
+    def draw(first: int, last: int) -> None:
+        root = noisy[first:last]
+        np.maximum(signal[first:last], 0, out=root)
+        root *= count
+        root += floor
+        np.sqrt(root, out=root)
+        root += 0.5 * _stream(key, first).standard_normal(root.shape, dtype=np.float32)
+        root *= root
+        root -= np.float32(0.25) + floor
+        root /= count
+
+    in_bands(draw, len(signal))
+    return noisy
+
+
+def _stream(key: NDArray[np.uint64], row: int) -> np.random.Generator:
+    """Return the random numbers of the band of rows that begins with ``row``: the same on any number of cores."""
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, row]))
 
 
 def digitise(

@@ -132,11 +132,10 @@ def noise_free_signal(
     margin_px = reach_px(covariance) + math.ceil(3 * escape_px) + 2
     region = region_of(settings, margin_px=margin_px, multiple_px=decimation(covariance))
     look = _look(conditions, optics, pixel_m)
-    yields = _surface_yields(conditions, optics)
-    signal, sky = draw(prepare(sample, view, region, yields), look, step_fraction=_STEP_FRACTION)
+    signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
     if others:
         sights = [Sight(sample=sample, view=view), *others]
-        overlay(signal, sky, sights, region, look, yields, step_fraction=_STEP_FRACTION)
+        overlay(signal, sky, sights, region, look, step_fraction=_STEP_FRACTION)
     if optics.edge_brightening:
         signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
     signal = blur(signal, covariance)
@@ -204,19 +203,20 @@ def _beam_look(beam_type: BeamType, optics: OpticsSettings) -> BeamLook:
     return optics.ion if beam_type is BeamType.ION else optics.electron
 
 
-def _surface_yields(conditions: Conditions, optics: OpticsSettings) -> NDArray[np.float32]:
-    """Return the signal of what lies above the film: ice above a bar, film at the rim of a hole."""
-    beam = _beam_look(conditions.beam_type, optics)
-    yields = np.array(beam.yields(), np.float32)
-    yields[Material.VACUUM], yields[Material.BAR] = beam.film_yield, beam.ice_yield
+def _yields(beam: BeamLook) -> NDArray[np.float32]:
+    """Return the signals by `Material`, (2, materials): each by itself, and what a column has above the film.
+
+    Above a bar lies ice, and at the rim of a hole film.
+    """
+    yields = np.array([beam.yields(), beam.yields()], np.float32)
+    yields[1, Material.VACUUM], yields[1, Material.BAR] = beam.film_yield, beam.ice_yield
     return yields
 
 
 def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> LookArrays:
     beam = _beam_look(conditions.beam_type, optics)
     wavelengths_m = [w * UM for w in optics.texture_wavelengths_um]
-    look = np.zeros(len(Material) + len(Look))
-    look[: len(Material)] = beam.yields()
+    look = np.zeros(len(Look))
     look[Look.MILLED_FRACTION] = beam.milled_fraction
     look[Look.UNDERSIDE_FRACTION] = optics.underside_fraction
     look[Look.SOFTNESS] = 1 / (beam.grazing_ratio - 1)
@@ -228,4 +228,4 @@ def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> Loo
     look[Look.CURTAIN_WIDTH_M] = optics.curtain_width_um * UM
     look[Look.RANGE_M] = _range_m(conditions, optics)
     look[Look.TRANSPARENCY_FRACTION] = beam.transparency_fraction
-    return look, resolved_octaves(wavelengths_m, pixel_m, optics.texture_exponent), noise_volume()
+    return look, _yields(beam), resolved_octaves(wavelengths_m, pixel_m, optics.texture_exponent), noise_volume()

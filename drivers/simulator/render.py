@@ -14,17 +14,19 @@ from drivers.simulator.aim import rays_through, take_aim
 from drivers.simulator.bands import in_bands
 from drivers.simulator.culling import TILE_SHIFT, sort_into_tiles, tile_count, visible_cuts, visible_window
 from drivers.simulator.region import Region
-from drivers.simulator.sample import Material, Sample
+from drivers.simulator.sample import Sample
 from drivers.simulator.shading import draw_rows, locate_rows
 from drivers.simulator.solid import pack_cuts, pack_solid
-from drivers.simulator.tracing import find_lids
+from drivers.simulator.tracing import find_starts
 from drivers.simulator.view import View
 
-LookArrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]
-"""Coefficients in the order of `shading.Look`, octaves of the roughness and the volume that they read."""
+LookArrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]
+"""Coefficients in the order of `shading.Look`, yields by `Material`, octaves of the roughness and their volume."""
 
-NO_YIELDS: Final = np.zeros(len(Material), np.float32)
+_PATCH_SHIFT: Final = 3
+"""Rays of 8 x 8 pixels are started together."""
 _SKY_STEP: Final = 0.05
+_NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
 _CENTRE: Final = np.array([[0.5, 0.5]])
 _EIGHT_ROOKS: Final = np.array([[(k + 0.5) / 8, ((3 * k) % 8 + 0.5) / 8] for k in range(8)])
 """Each eighth of the pixel is sampled once in x and once in y: an edge along either axis moves in steps of 1/8 px."""
@@ -32,29 +34,38 @@ _EIGHT_ROOKS: Final = np.array([[(k + 0.5) / 8, ((3 * k) % 8 + 0.5) / 8] for k i
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Scene:
-    """Sample packed for one view and one region; ``arrays`` are the leading arguments of the compiled kernels."""
+    """Sample packed for one view and one region; ``arrays`` are the leading arguments of the compiled kernels.
+
+    ``starts_m``: (rows, columns) of patches of 8 x 8 pixels, how far along them their rays begin.
+    """
 
     arrays: tuple[NDArray[Any], ...]
+    starts_m: NDArray[np.float64]
     region: Region
 
 
-def prepare(sample: Sample, view: View, region: Region, yields: NDArray[np.float32] = NO_YIELDS) -> Scene:
-    """Pack what the region can see of the sample and sort the cuts into the tiles of the region."""
+def prepare(sample: Sample, view: View, region: Region) -> Scene:
+    """Pack what the region can see of the sample, sort the cuts into its tiles and find where its rays begin."""
     rays = rays_through(
         view, pixel_m=region.pixel_size_m, width_px=region.full_width_px, height_px=region.full_height_px
     )
-    solid = pack_solid(sample, visible_window(sample, rays, region), yields)
-    low_m, high_m = map(float, solid.place[5:7])
+    solid = pack_solid(sample)
+    z_range_m = solid.z_range_m(visible_window(sample, rays, region, solid.z_range_m()))
     reach_m = sample.pitch_m * sum(sample.top_m.shape)
-    seen, boxes_px = visible_cuts(sample.cuts, view, region, (low_m, high_m), reach_m)
+    seen, boxes_px = visible_cuts(sample.cuts, view, region, z_range_m, reach_m)
     cuts = pack_cuts(seen)
-    starts, members = sort_into_tiles(boxes_px, region)
-    raster = np.array([region.left_px, region.top_px, TILE_SHIFT, tile_count(region.width_px)], np.int64)
-    aim = take_aim(solid, cuts, rays)
-    lids = np.empty(len(starts) - 1)
-    find_lids(solid.bounds, solid.layout, aim.course, raster, lids)
-    arrays = (solid.grid, solid.bounds, solid.place, solid.layout, cuts.frame, cuts.size, cuts.fronts)
-    return Scene(arrays=(*arrays, starts, lids, members, rays, aim.course, aim.paths, raster), region=region)
+    firsts, members = sort_into_tiles(boxes_px, region)
+    aim = take_aim(sample, solid, cuts, rays, z_range_m)
+    raster = np.array([region.left_px, region.top_px, TILE_SHIFT, tile_count(region.width_px), _PATCH_SHIFT], np.int64)
+    starts = np.empty([(n - 1 >> _PATCH_SHIFT) + 1 for n in (region.height_px, region.width_px)])
+    in_bands(
+        lambda first, last: find_starts(solid.bounds, solid.layout, aim.course, raster, first, last, starts),
+        len(starts),
+    )
+    place = np.array([sample.x0_m, sample.y0_m, sample.pitch_m])
+    packed = (solid.grid, solid.skin, solid.bounds, place, solid.layout, cuts.frame, cuts.size, cuts.fronts)
+    arrays = (*packed, firsts, members, starts, rays, aim.course, aim.paths, raster)
+    return Scene(arrays=arrays, starts_m=starts, region=region)
 
 
 def draw(scene: Scene, look: LookArrays, *, step_fraction: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -71,7 +82,8 @@ def draw(scene: Scene, look: LookArrays, *, step_fraction: float) -> tuple[NDArr
         kernel(*scene.arrays, *look, _CENTRE, everywhere, first, last, signal, sky)
 
     in_bands(draw_once, shape[0])
-    edges = _find_edges(signal, sky, step_fraction)
+    edges = np.empty(shape, np.bool_)
+    in_bands(lambda first, last: _find_edges(signal, sky, step_fraction, first, last, edges), shape[0])
 
     def draw_edges(first: int, last: int) -> None:
         kernel(*scene.arrays, *look, _EIGHT_ROOKS, edges, first, last, signal, sky)
@@ -89,10 +101,17 @@ def locate(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     return places, kinds
 
 
-def _find_edges(signal: NDArray[np.float32], sky: NDArray[np.float32], step_fraction: float) -> NDArray[np.bool_]:
-    """Tell which pixels differ from a neighbour by more than a fraction of the larger signal, or in their open sky."""
-    kernel = np.ones((3, 3), np.uint8)
-    high = cv2.dilate(signal, kernel)
-    differs = cv2.erode(signal, kernel) < (1 - step_fraction) * high
-    differs |= cv2.morphologyEx(sky, cv2.MORPH_GRADIENT, kernel) > _SKY_STEP
-    return np.asarray(differs, np.bool_)
+def _find_edges(
+    signal: NDArray[np.float32],
+    sky: NDArray[np.float32],
+    step_fraction: float,
+    first_row: int,
+    last_row: int,
+    edges: NDArray[np.bool_],
+) -> None:
+    """Mark in rows of ``edges`` what differs from a neighbour by a fraction of the larger signal or in open sky."""
+    top = max(first_row - 1, 0)
+    around, inner = slice(top, last_row + 1), slice(first_row - top, last_row - top)
+    high, low = cv2.dilate(signal[around], _NEIGHBOURS)[inner], cv2.erode(signal[around], _NEIGHBOURS)[inner]
+    sky_step = cv2.morphologyEx(sky[around], cv2.MORPH_GRADIENT, _NEIGHBOURS)[inner]
+    np.logical_or(low < (1 - step_fraction) * high, sky_step > _SKY_STEP, out=edges[first_row:last_row])

@@ -6,6 +6,8 @@ import math
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from drivers.simulator.kernels import kernel
 from drivers.simulator.sample import Material
 from drivers.simulator.surface import BOTTOM, NOTHING, SURROUNDINGS, TOP, surface_at
@@ -18,22 +20,22 @@ _COATING = int(Material.COATING)
 
 
 class Look(IntEnum):
-    """Place of each coefficient of a frame in the array that `shade` reads; the first eight are yields by `Material`.
+    """Place of each coefficient of a frame in the array that `shade` reads.
 
     The gains are those of `OpticsSettings`; lengths in metres.
     """
 
-    MILLED_FRACTION = 8
-    UNDERSIDE_FRACTION = 9
-    SOFTNESS = 10
-    SHADOW_DEPTH_M = 11
-    SHADOW_FLOOR_FRACTION = 12
-    BACKGROUND = 13
-    TEXTURE_FRACTION = 14
-    CURTAIN_FRACTION = 15
-    CURTAIN_WIDTH_M = 16
-    RANGE_M = 17
-    TRANSPARENCY_FRACTION = 18
+    MILLED_FRACTION = 0
+    UNDERSIDE_FRACTION = 1
+    SOFTNESS = 2
+    SHADOW_DEPTH_M = 3
+    SHADOW_FLOOR_FRACTION = 4
+    BACKGROUND = 5
+    TEXTURE_FRACTION = 6
+    CURTAIN_FRACTION = 7
+    CURTAIN_WIDTH_M = 8
+    RANGE_M = 9
+    TRANSPARENCY_FRACTION = 10
 
 
 _MILLED = int(Look.MILLED_FRACTION)
@@ -54,11 +56,21 @@ _MILLED_ONSET_M = 0.3e-6
 """Depth over which a surface that the beam has grazed turns into a milled face; assumed."""
 _WALL_ROUGHNESS = 0.35
 """Roughness of a milled face over that of the surface; assumed, a polished face is smoother."""
+_OPAQUE_RANGES = 16.0
+"""Ranges after which nothing of what lies below is seen: 1e-7 of the signal, the precision of float32."""
 
 
 @kernel
-def gradient(grid: Any, layer: int, pitch_m: float, gx: float, gy: float) -> Any:
-    """Return the slopes of a surface in x and y, from central differences interpolated between the samples."""
+def blend(skin: Any, layer: int, i: int, j: int, fx: Any, fy: Any) -> float:
+    """Return the bilinear value of a layer of the skin at (fx, fy) in cell (i, j)."""
+    low = skin[j, i, layer] + fx * (skin[j, i + 1, layer] - skin[j, i, layer])
+    high = skin[j + 1, i, layer] + fx * (skin[j + 1, i + 1, layer] - skin[j + 1, i, layer])
+    return float(low + fy * (high - low))
+
+
+@kernel
+def bottom_slopes(grid: Any, pitch_m: float, gx: float, gy: float) -> Any:
+    """Return the slopes of the lower surface in x and y, from central differences interpolated between the samples."""
     rows, columns = grid.shape[0], grid.shape[1]
     i, j = min(max(int(gx), 1), columns - 3), min(max(int(gy), 1), rows - 3)
     fx, fy = min(max(gx - i, 0.0), 1.0), min(max(gy - j, 0.0), 1.0)
@@ -66,8 +78,8 @@ def gradient(grid: Any, layer: int, pitch_m: float, gx: float, gy: float) -> Any
     for dj in range(2):
         for di in range(2):
             weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
-            slope_x += weight * (grid[j + dj, i + di + 1, layer] - grid[j + dj, i + di - 1, layer])
-            slope_y += weight * (grid[j + dj + 1, i + di, layer] - grid[j + dj - 1, i + di, layer])
+            slope_x += weight * (grid[j + dj, i + di + 1, 1] - grid[j + dj, i + di - 1, 1])
+            slope_y += weight * (grid[j + dj + 1, i + di, 1] - grid[j + dj - 1, i + di, 1])
     return slope_x / (2.0 * pitch_m), slope_y / (2.0 * pitch_m)
 
 
@@ -92,38 +104,31 @@ def wall_normal(frame: Any, size: Any, fronts: Any, c: int, x: float, y: float, 
 
 
 @kernel
-def base_yield(grid: Any, look: Any, gx: float, gy: float, z: float, depth_m: float) -> float:
+def base_yield(
+    grid: Any, skin: Any, look: Any, yields: Any, i: int, j: int, fx: Any, fy: Any, z: float, depth_m: float
+) -> float:
     """Return the signal of the layer at a point; thin coating lets what is below it through."""
-    i, j = min(int(gx), grid.shape[1] - 2), min(int(gy), grid.shape[0] - 2)
+    left_m = blend(skin, 0, i, j, fx, fy) - depth_m
+    coating = yields[0, _COATING]
+    if left_m > _OPAQUE_RANGES * look[_RANGE]:
+        return float(coating)
     if z > 0.0:
-        below = surface_at(grid, 3, gx, gy)
+        a, b = yields[1, int(skin[j, i, 3])], yields[1, int(skin[j, i + 1, 3])]
+        c, d = yields[1, int(skin[j + 1, i, 3])], yields[1, int(skin[j + 1, i + 1, 3])]
+        below = (a + fx * (b - a)) * (1.0 - fy) + (c + fx * (d - c)) * fy
     else:
-        below = look[_BAR] if grid[j, i, 1] < _BAR_DEPTH_M else look[_FILM]
-    left_m = surface_at(grid, 2, gx, gy) - depth_m
+        below = yields[0, _BAR] if grid[j, i, 1] < _BAR_DEPTH_M else yields[0, _FILM]
     if left_m <= 0.0:
         return float(below)
-    return float(look[_COATING] + math.exp(-left_m / look[_RANGE]) * (below - look[_COATING]))
+    return float(coating + math.exp(np.float32(-left_m / look[_RANGE])) * (below - coating))
 
 
 @kernel
-def shade_surface(
-    grid: Any, place: Any, look: Any, kind: int, gx: float, gy: float, z: float, dx: float, dy: float, dz: float
-) -> Any:
-    """Return (signal at normal incidence, cosine of incidence) of an untouched surface."""
-    layer = 0 if kind == TOP else 1
-    side = 1.0 if kind == TOP else -1.0
-    sx, sy = gradient(grid, layer, place[2], gx, gy)
-    cosine = side * (sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
-    if kind == BOTTOM:
-        return base_yield(grid, look, gx, gy, z, 1.0) * look[_UNDERSIDE], cosine
-    return base_yield(grid, look, gx, gy, z, 0.0) * solidity(grid, look, gx, gy, z), cosine
-
-
-@kernel
-def solidity(grid: Any, look: Any, gx: float, gy: float, z: float) -> float:
+def solidity(look: Any, thickness_m: float) -> float:
     """Return the share of the signal that is left because the beam partly passes through what lies below a point."""
-    thickness_m = max(z - surface_at(grid, 1, gx, gy), 0.0)
-    return float(1.0 - look[_TRANSPARENCY] * math.exp(-thickness_m / look[_RANGE]))
+    if look[_TRANSPARENCY] == 0.0 or thickness_m > _OPAQUE_RANGES * look[_RANGE]:
+        return 1.0
+    return float(1.0 - look[_TRANSPARENCY] * math.exp(np.float32(-max(thickness_m, 0.0) / look[_RANGE])))
 
 
 @kernel
@@ -140,13 +145,14 @@ def curtains(look: Any, volume: Any, frame: Any, cut: int, x: float, y: float, z
 @kernel
 def shade(
     grid: Any,
+    skin: Any,
     place: Any,
-    layout: Any,
     frame: Any,
     size: Any,
     fronts: Any,
     rays: Any,
     look: Any,
+    yields: Any,
     octaves: Any,
     volume: Any,
     kind: int,
@@ -157,27 +163,37 @@ def shade(
 ) -> Any:
     """Return (signal, open sky) of a hit; open sky is 1 on the surface and falls towards 0 deep in a trench."""
     dx, dy, dz = rays[3, 0], rays[3, 1], rays[3, 2]
-    x, y = place[0] + (gx + layout[0]) * place[2], place[1] + (gy + layout[1]) * place[2]
+    x, y = place[0] + gx * place[2], place[1] + gy * place[2]
     rough = 0.0
     if look[_TEXTURE] > 0.0:
         rough = look[_TEXTURE] * roughness(volume, octaves, x, y, z)
     gx, gy = min(max(gx, 0.0), grid.shape[1] - 1.0), min(max(gy, 0.0), grid.shape[0] - 1.0)
+    i, j = min(int(gx), grid.shape[1] - 2), min(int(gy), grid.shape[0] - 2)
+    fx, fy = np.float32(gx - i), np.float32(gy - j)
     sky = 1.0
     if kind == SURROUNDINGS:
-        signal, cosine = look[_COATING], -dz
-    elif kind == TOP or kind == BOTTOM:
-        signal, cosine = shade_surface(grid, place, look, kind, gx, gy, z, dx, dy, dz)
+        signal, cosine = float(yields[0, _COATING]), -dz
+    elif kind == TOP:
+        sx, sy = blend(skin, 1, i, j, fx, fy), blend(skin, 2, i, j, fx, fy)
+        cosine = (sx * dx + sy * dy - dz) / math.sqrt(sx * sx + sy * sy + 1.0)
+        signal = base_yield(grid, skin, look, yields, i, j, fx, fy, z, 0.0)
+        signal *= solidity(look, z - surface_at(grid, 1, gx, gy))
+    elif kind == BOTTOM:
+        sx, sy = bottom_slopes(grid, place[2], gx, gy)
+        cosine = (dz - sx * dx - sy * dy) / math.sqrt(sx * sx + sy * sy + 1.0)
+        signal = base_yield(grid, skin, look, yields, i, j, fx, fy, z, 1.0) * look[_UNDERSIDE]
     else:
         depth_m = max(surface_at(grid, 0, gx, gy) - z, 0.0)
         nx, ny, nz = wall_normal(frame, size, fronts, cut, x, y, z)
         cosine = -(nx * dx + ny * dy + nz * dz)
-        milled = 1.0 - math.exp(-depth_m / _MILLED_ONSET_M)
-        signal = base_yield(grid, look, gx, gy, z, depth_m) * solidity(grid, look, gx, gy, z)
-        signal *= 1.0 + (look[_MILLED] - 1.0) * milled
+        milled = 1.0 - math.exp(np.float32(-depth_m / _MILLED_ONSET_M))
+        signal = base_yield(grid, skin, look, yields, i, j, fx, fy, z, depth_m)
+        signal *= solidity(look, z - surface_at(grid, 1, gx, gy)) * (1.0 + (look[_MILLED] - 1.0) * milled)
         rough *= 1.0 + (_WALL_ROUGHNESS - 1.0) * milled
         if look[_CURTAIN] > 0.0:
             signal *= 1.0 + look[_CURTAIN] * milled * curtains(look, volume, frame, cut, x, y, z)
-        sky = look[_SHADOW_FLOOR] + (1.0 - look[_SHADOW_FLOOR]) * math.exp(-depth_m / look[_SHADOW_DEPTH])
+        open_share = math.exp(np.float32(-depth_m / look[_SHADOW_DEPTH]))
+        sky = look[_SHADOW_FLOOR] + (1.0 - look[_SHADOW_FLOOR]) * open_share
     gain = (1.0 + look[_SOFTNESS]) / (max(cosine, 0.0) + look[_SOFTNESS])
     return signal * gain * sky * (1.0 + rough), sky
 
@@ -185,20 +201,22 @@ def shade(
 @kernel
 def draw_rows(
     grid: Any,
+    skin: Any,
     bounds: Any,
     place: Any,
     layout: Any,
     frame: Any,
     size: Any,
     fronts: Any,
-    tile_starts: Any,
-    lids: Any,
+    firsts: Any,
     tiles: Any,
+    starts: Any,
     rays: Any,
     course: Any,
     paths: Any,
     raster: Any,
     look: Any,
+    yields: Any,
     octaves: Any,
     volume: Any,
     offsets: Any,
@@ -215,18 +233,19 @@ def draw_rows(
             if not wanted[row, column]:
                 continue
             tile = (row >> raster[2]) * raster[3] + (column >> raster[2])
-            first, last = tile_starts[tile], tile_starts[tile + 1]
+            first, last = firsts[tile], firsts[tile + 1]
+            start = starts[row >> raster[4], column >> raster[4]]
             total, open_sky = 0.0, 0.0
             for k in range(count):
                 across, down = column + raster[0] + offsets[k, 1], row + raster[1] + offsets[k, 0]
                 gx, gy, z, kind, cut = trace(
-                    grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lids[tile], across, down
+                    grid, bounds, layout, size, fronts, tiles, course, paths, first, last, start, across, down
                 )
                 if kind == NOTHING:
                     total += look[_BACKGROUND]
                     continue
                 one, two = shade(
-                    grid, place, layout, frame, size, fronts, rays, look, octaves, volume, kind, cut, gx, gy, z
+                    grid, skin, place, frame, size, fronts, rays, look, yields, octaves, volume, kind, cut, gx, gy, z
                 )
                 total += one
                 open_sky += two
@@ -237,15 +256,16 @@ def draw_rows(
 @kernel
 def locate_rows(
     grid: Any,
+    skin: Any,
     bounds: Any,
     place: Any,
     layout: Any,
     frame: Any,
     size: Any,
     fronts: Any,
-    tile_starts: Any,
-    lids: Any,
+    firsts: Any,
     tiles: Any,
+    starts: Any,
     rays: Any,
     course: Any,
     paths: Any,
@@ -259,13 +279,14 @@ def locate_rows(
     for row in range(first_row, last_row):
         for column in range(kinds.shape[1]):
             tile = (row >> raster[2]) * raster[3] + (column >> raster[2])
-            first, last = tile_starts[tile], tile_starts[tile + 1]
+            first, last = firsts[tile], firsts[tile + 1]
+            start = starts[row >> raster[4], column >> raster[4]]
             across, down = column + raster[0] + 0.5, row + raster[1] + 0.5
             gx, gy, z, kind, _ = trace(
-                grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lids[tile], across, down
+                grid, bounds, layout, size, fronts, tiles, course, paths, first, last, start, across, down
             )
             hit = kind != NOTHING
             kinds[row, column] = kind
-            places[row, column, 0] = place[0] + (gx + layout[0]) * place[2] if hit else math.nan
-            places[row, column, 1] = place[1] + (gy + layout[1]) * place[2] if hit else math.nan
+            places[row, column, 0] = place[0] + gx * place[2] if hit else math.nan
+            places[row, column, 1] = place[1] + gy * place[2] if hit else math.nan
             places[row, column, 2] = z if hit else math.nan

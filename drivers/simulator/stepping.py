@@ -28,10 +28,9 @@ def first_root(start: float, slope: float, bend: float) -> float:
         return FAR_M
     root = math.sqrt(root)
     mean = -0.5 * (slope + root) if slope > 0.0 else -0.5 * (slope - root)
+    # The root start / mean is the nearer to 0 of the two.
     one = start / mean if mean != 0.0 else -1.0
+    if one >= 0.0:
+        return one
     two = mean / bend if bend != 0.0 else -1.0
-    if one < 0.0:
-        one = FAR_M
-    if two < 0.0:
-        two = FAR_M
-    return min(one, two)
+    return two if two >= 0.0 else FAR_M

@@ -11,6 +11,9 @@ from drivers.simulator.kernels import kernel
 from drivers.simulator.solid import COARSE_SHIFT, FINE_SHIFT, MIDDLE_SHIFT
 from drivers.simulator.stepping import STEP_PAST_M, first_root, to_exit
 
+_STEEP: Final = -0.8
+"""Rays that descend steeper than this mostly meet the surface in the cell in which they are started."""
+
 NOTHING: Final = 0
 TOP: Final = 1
 BOTTOM: Final = 2
@@ -21,7 +24,7 @@ SURROUNDINGS: Final = 4
 
 @kernel
 def surface_at(grid: Any, layer: int, gx: float, gy: float) -> float:
-    """Return the bilinear height of a layer at (gx, gy) in cells of the part; the caller keeps inside."""
+    """Return the bilinear value of a layer at (gx, gy) in cells of the map; the caller keeps inside."""
     i = min(int(gx), grid.shape[1] - 2)
     j = min(int(gy), grid.shape[0] - 2)
     fx = gx - i
@@ -88,8 +91,8 @@ def enter_solid(
     """Return (s, surface) where the ray enters the solid after ``s``; `NOTHING` when it leaves the sample first."""
     dgx, dgy, dz = course[3, 0], course[3, 1], course[3, 2]
     inverse_x, inverse_y = course[4, 0], course[4, 1]
-    columns, rows = layout[2] - 1, layout[3] - 1
-    level, climb_at = 1, s
+    columns, rows = layout[0] - 1, layout[1] - 1
+    level, climb_at = (0 if dz < _STEEP else 1), s
     while s < s_end:
         gx, gy, z = gx0 + s * dgx, gy0 + s * dgy, z0 + s * dz
         if gx < 0.0 or gy < 0.0 or gx >= columns or gy >= rows:
@@ -106,7 +109,7 @@ def enter_solid(
             if s >= climb_at:
                 level, climb_at = 1, s
             continue
-        k = layout[2 + 2 * level] + 2 * (by * layout[3 + 2 * level] + bx)
+        k = layout[2 * level] + 2 * (by * layout[2 * level + 1] + bx)
         high, low = bounds[k], bounds[k + 1]
         z_end = z + length * dz
         if min(z, z_end) > high or max(z, z_end) < low:

@@ -5,8 +5,9 @@ where that cut ends. Surfaces and fronts are bilinear patches and are hit exactl
 an edge is where the truth has it at any magnification. Beyond the map lies a plane at the height of its rim: the bar.
 
 All rays of a frame are parallel, so what only depends on the direction is computed once (`aim.Aim`). A ray is given by
-its pixel, ``across`` and ``down``; s is the distance along it in metres. ``grid``, ``bounds``, ``layout`` are those of
-`Solid`, ``size`` and ``fronts`` those of `PackedCuts`, ``course`` and ``paths`` those of `Aim`.
+its pixel, ``across`` and ``down``; s is the distance along it in metres. Rays of neighbouring pixels are followed
+together to just above the surface (`find_starts`), from where each is traced by itself. ``grid``, ``bounds``,
+``layout`` are those of `Solid`, ``size`` and ``fronts`` those of `PackedCuts`, ``course`` and ``paths`` those of `Aim`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ from typing import Any, Final
 
 from drivers.simulator.kernels import kernel
 from drivers.simulator.removal import find_cut, leave_cut
-from drivers.simulator.solid import MIDDLE_SHIFT
+from drivers.simulator.solid import COARSE_SHIFT, FINE_SHIFT, MIDDLE_SHIFT
 from drivers.simulator.stepping import FAR_M, STEP_PAST_M
 from drivers.simulator.surface import NOTHING, SURROUNDINGS, WALL, enter_solid, is_inside
 
-_LID_RIM_M: Final = 1e-9
+_RIM_M: Final = 1e-9
+"""How much higher than computed a surface may be, so that rounding cannot start a ray behind it."""
 _MAX_EVENTS: Final = 400
 """Entries into a cut after which a ray is given up; a run has some tens of cuts."""
 
 
 @kernel
-def clip_to_sample(course: Any, lid_m: float, gx0: float, gy0: float, z0: float) -> Any:
-    """Return the stretch of the ray inside the box around the sample and, when it descends, below ``lid_m``.
+def clip_to_sample(course: Any, start: float, gx0: float, gy0: float, z0: float) -> Any:
+    """Return the stretch of the ray from ``start`` on that lies inside the box around what is seen of the sample.
 
     The stretch is empty when its end is before its start.
     """
-    start, end = -FAR_M, FAR_M
-    if course[3, 2] < 0.0:
-        start = (lid_m - z0) * course[4, 2]
+    end = FAR_M
     for axis in range(3):
         p = gx0 if axis == 0 else gy0 if axis == 1 else z0
         one, two = (course[5, axis] - p) * course[4, axis], (course[6, axis] - p) * course[4, axis]
@@ -53,7 +53,7 @@ def trace_map(
     paths: Any,
     first: int,
     last: int,
-    lid_m: float,
+    start: float,
     across: float,
     down: float,
     gx0: float,
@@ -61,7 +61,7 @@ def trace_map(
     z0: float,
 ) -> Any:
     """Return (s, what was hit, cut) of the first remaining material on a ray; cut is -1 unless a wall was hit."""
-    s, s_end = clip_to_sample(course, lid_m, gx0, gy0, z0)
+    s, s_end = clip_to_sample(course, start, gx0, gy0, z0)
     cut = -1
     inside = False
     surface = NOTHING
@@ -94,7 +94,7 @@ def trace(
     paths: Any,
     first: int,
     last: int,
-    lid_m: float,
+    start: float,
     across: float,
     down: float,
 ) -> Any:
@@ -103,45 +103,84 @@ def trace(
     gy0 = course[0, 1] + across * course[1, 1] + down * course[2, 1]
     z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2]
     s, kind, cut = trace_map(
-        grid, bounds, layout, size, fronts, tiles, course, paths, first, last, lid_m, across, down, gx0, gy0, z0
+        grid, bounds, layout, size, fronts, tiles, course, paths, first, last, start, across, down, gx0, gy0, z0
     )
-    if course[3, 2] < 0.0:
-        s_plane = (course[9, 2] - z0) * course[4, 2]
+    if course[7, 0] > 0.0 and course[3, 2] < 0.0:
+        s_plane = (course[7, 2] - z0) * course[4, 2]
         gx, gy = gx0 + s_plane * course[3, 0], gy0 + s_plane * course[3, 1]
-        is_outside = gx < course[7, 0] or gy < course[7, 1] or gx > course[8, 0] or gy > course[8, 1]
+        is_outside = gx < 0.0 or gy < 0.0 or gx > course[6, 0] or gy > course[6, 1]
         if is_outside and (kind == NOTHING or s_plane < s):
             s, kind, cut = s_plane, SURROUNDINGS, -1
     return gx0 + s * course[3, 0], gy0 + s * course[3, 1], z0 + s * course[3, 2], kind, cut
 
 
 @kernel
-def find_lids(bounds: Any, layout: Any, course: Any, raster: Any, lids: Any) -> None:
-    """Fill ``lids`` with the highest point that the rays of each tile can meet, -inf where they miss the part."""
-    across_blocks = layout[7]
-    down_blocks = (layout[8] - layout[6]) // (2 * across_blocks)
-    for tile in range(lids.shape[0]):
-        left = raster[0] + ((tile % raster[3]) << raster[2])
-        top = raster[1] + ((tile // raster[3]) << raster[2])
-        lid_m = course[6, 2]
-        for _ in range(2):
-            x_low, x_high, y_low, y_high = FAR_M, -FAR_M, FAR_M, -FAR_M
-            for corner in range(8):
-                across = left + (corner & 1) * (1 << raster[2])
-                down = top + ((corner >> 1) & 1) * (1 << raster[2])
-                z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2]
-                s = ((lid_m if corner & 4 else course[5, 2]) - z0) * course[4, 2]
-                gx = course[0, 0] + across * course[1, 0] + down * course[2, 0] + s * course[3, 0]
-                gy = course[0, 1] + across * course[1, 1] + down * course[2, 1] + s * course[3, 1]
-                x_low, x_high = min(x_low, gx), max(x_high, gx)
-                y_low, y_high = min(y_low, gy), max(y_high, gy)
-            first_i = int(max(min(x_low, 1e8), 0.0)) >> MIDDLE_SHIFT
-            first_j = int(max(min(y_low, 1e8), 0.0)) >> MIDDLE_SHIFT
-            last_i = min(int(max(min(x_high, 1e8), -1.0)) >> MIDDLE_SHIFT, across_blocks - 1)
-            last_j = min(int(max(min(y_high, 1e8), -1.0)) >> MIDDLE_SHIFT, down_blocks - 1)
-            lid_m = -math.inf
-            for j in range(first_j, last_j + 1):
-                for i in range(first_i, last_i + 1):
-                    lid_m = max(lid_m, bounds[layout[6] + 2 * (j * across_blocks + i)])
-            if lid_m == -math.inf:
-                break
-        lids[tile] = lid_m + _LID_RIM_M
+def find_starts(bounds: Any, layout: Any, course: Any, raster: Any, first_row: int, last_row: int, starts: Any) -> None:
+    """Fill rows of ``starts`` with how far all rays of a patch of pixels meet nothing; past the map where none does."""
+    side = 1 << raster[4]
+    half = 0.5 * side
+    hx = half * (abs(course[1, 0]) + abs(course[2, 0]))
+    hy = half * (abs(course[1, 1]) + abs(course[2, 1]))
+    hz = half * (abs(course[1, 2]) + abs(course[2, 2])) + _RIM_M
+    for row in range(first_row, last_row):
+        for column in range(starts.shape[1]):
+            across, down = raster[0] + column * side + half, raster[1] + row * side + half
+            starts[row, column] = start_of(bounds, layout, course, across, down, hx, hy, hz)
+
+
+@kernel
+def start_of(
+    bounds: Any, layout: Any, course: Any, across: float, down: float, hx: float, hy: float, hz: float
+) -> float:
+    """Return how far a bundle of rays meets nothing; it reaches ``hx``, ``hy`` and ``hz`` beyond its middle ray."""
+    if course[3, 2] >= 0.0:
+        return -FAR_M
+    x0 = course[0, 0] + across * course[1, 0] + down * course[2, 0]
+    y0 = course[0, 1] + across * course[1, 1] + down * course[2, 1]
+    z0 = course[0, 2] + across * course[1, 2] + down * course[2, 2] - hz
+    s = (course[6, 2] - z0) * course[4, 2]
+    s_end = (course[5, 2] - z0 - 2.0 * hz) * course[4, 2]
+    cell_m = min(abs(course[4, 0]), abs(course[4, 1]))
+    level = 3
+    while s < s_end:
+        shift = COARSE_SHIFT if level == 3 else MIDDLE_SHIFT if level == 2 else FINE_SHIFT
+        length = min((1 << shift) * cell_m, s_end - s)
+        x, y = x0 + s * course[3, 0], y0 + s * course[3, 1]
+        dx, dy = length * course[3, 0], length * course[3, 1]
+        high = highest_top(
+            bounds,
+            layout,
+            level,
+            x + min(dx, 0.0) - hx,
+            x + max(dx, 0.0) + hx,
+            y + min(dy, 0.0) - hy,
+            y + max(dy, 0.0) + hy,
+        )
+        if z0 + (s + length) * course[3, 2] > high:
+            s += length
+            level = min(level + 1, 3)
+        else:
+            s = max(s, (high - z0) * course[4, 2])
+            if level == 1:
+                return float(s)
+            level -= 1
+    return float(s_end)
+
+
+@kernel
+def highest_top(
+    bounds: Any, layout: Any, level: int, x_low: float, x_high: float, y_low: float, y_high: float
+) -> float:
+    """Return the highest top in the blocks of a level that a rectangle of cells touches; -inf beside the map."""
+    highest = -math.inf
+    if x_high < 0.0 or y_high < 0.0 or x_low >= layout[0] - 1.0 or y_low >= layout[1] - 1.0:
+        return highest
+    shift = COARSE_SHIFT if level == 3 else MIDDLE_SHIFT if level == 2 else FINE_SHIFT
+    first_i, first_j = int(max(x_low, 0.0)) >> shift, int(max(y_low, 0.0)) >> shift
+    last_i = min(int(x_high), layout[0] - 2) >> shift
+    last_j = min(int(y_high), layout[1] - 2) >> shift
+    for j in range(first_j, last_j + 1):
+        k = layout[2 * level] + 2 * (j * layout[2 * level + 1])
+        for i in range(first_i, last_i + 1):
+            highest = max(highest, bounds[k + 2 * i])
+    return highest

@@ -37,6 +37,16 @@ def test_an_equal_seed_gives_equal_bytes_and_another_seed_other_noise(milled: Sa
     assert first.tobytes() != other.tobytes()
 
 
+@pytest.mark.parametrize("beam", ["electron", "ion"])
+def test_any_number_of_cores_gives_equal_bytes(milled: Sample, beam: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = electron_view(centre=TOP_OF_CELL) if beam == "electron" else ion_view(centre=TOP_OF_CELL)
+    frames = []
+    for core_count in (1, 3, 8):
+        monkeypatch.setattr("os.cpu_count", lambda count=core_count: count)
+        frames.append(render(milled, view, SMALL, ELECTRON, OpticsSettings(), np.random.default_rng(4)).tobytes())
+    assert len(set(frames)) == 1
+
+
 def test_a_frame_has_the_size_and_depth_that_were_asked(milled: Sample) -> None:
     view = electron_view(centre=TOP_OF_CELL)
     for bit_depth, dtype in ((8, np.uint8), (16, np.uint16)):
