@@ -64,6 +64,10 @@ class Gap:
         middles = [gap.cut.origin + gap.u_m * gap.cut.axes[0] + gap.v_m * gap.cut.axes[1] for gap in (self, other)]
         return self._has(middles[1]) or other._has(middles[0])
 
+    def is_emptied(self, cuts: Sequence[Cut]) -> bool:
+        """Tell whether a piece was taken out of it: such a piece is hidden by a cut that no beam has milled."""
+        return any(self._has(_middle(cut)) for cut in cuts if not cut.is_milled)
+
     def _has(self, point: NDArray[np.float64]) -> bool:
         u, v, _ = self.cut.axes @ (point - self.cut.origin)
         return bool(abs(u - self.u_m) <= self.reach_u_m and abs(v - self.v_m) <= max(self.width_m, 1 * UM))
@@ -86,7 +90,7 @@ def find_gaps(cuts: Sequence[Cut], *, widest_m: float) -> list[Gap]:
 
 
 def _gaps(cuts: Sequence[Cut], widest_m: float) -> Iterator[Gap]:
-    dug = [(cut, box) for cut in cuts if (box := _dug_box(cut)) is not None]
+    dug = [(cut, box) for cut in cuts if cut.is_milled and (box := _dug_box(cut)) is not None]
     for (lower, below), (upper, box) in permutations(dug, 2):
         if np.abs(lower.axes - upper.axes).max() > SAME_DIRECTION:
             continue
@@ -116,6 +120,13 @@ def _dug_box(cut: Cut) -> NDArray[np.float64] | None:
     rows, columns = np.flatnonzero(dug.any(axis=1)), np.flatnonzero(dug.any(axis=0))
     u_m, v_m = cut.u0_m + cut.du_m * columns[[0, -1]], cut.v0_m + cut.dv_m * rows[[0, -1]]
     return np.stack([u_m, v_m], axis=1)
+
+
+def _middle(cut: Cut) -> NDArray[np.float64]:
+    """Return the middle of what a cut removes, across it."""
+    rows, columns = np.nonzero(np.isfinite(cut.front_m))
+    u_m, v_m = cut.u0_m + cut.du_m * columns.mean(), cut.v0_m + cut.dv_m * rows.mean()
+    return np.asarray(cut.origin + u_m * cut.axes[0] + v_m * cut.axes[1])
 
 
 def _are_one(one: Slab, other: Slab) -> bool:

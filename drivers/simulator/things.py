@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -29,6 +29,9 @@ _FACE_M: Final = 10 * NM
 
 _BEFORE_ENTRY_M: Final = 3 * UM
 """How far before the plane of entry the slab may begin, because the surface is not flat (assumed)."""
+
+
+_NOTHING_HELD: Final[Mapping[int, tuple[str, ...]]] = {}
 
 
 class Thing(Protocol):
@@ -116,64 +119,66 @@ class SlabThing:
 class WholeThing:
     """A body that is one object: the needle, an adaptor on it, a piece that was cut free."""
 
-    sample: Sample
+    whole: Body
     object_class: ObjectClass
-    body: int
-    thickness_m: float | None = None
     attached_to: tuple[str, ...] = ()
+    thickness_m: float | None = None
+
+    @property
+    def body(self) -> int:
+        """Return its number."""
+        return self.whole.number
 
     def corners(self) -> Floats:
         """Return the eight corners of the box around it."""
-        sample = self.sample
-        rows, columns = np.nonzero(sample.top_m > sample.bottom_m)
-        x_m = sample.x0_m + sample.pitch_m * np.array([columns.min() - 1, columns.max() + 1])
-        y_m = sample.y0_m + sample.pitch_m * np.array([rows.min() - 1, rows.max() + 1])
-        z_m = (float(sample.bottom_m[rows, columns].min()), float(sample.top_m[rows, columns].max()))
-        return np.array(list(product(x_m, y_m, z_m)))
+        return self.whole.corners_m()
 
     def holds(self, places: Floats) -> NDArray[np.bool_]:
         """Tell which places are any."""
         return np.isfinite(places[..., 0])
 
 
-def find_things(bodies: Sequence[Body]) -> list[Thing]:
-    """Return every object of some bodies.
+def find_things(
+    bodies: Sequence[Body], *, is_serial: bool = False, held_by: Mapping[int, tuple[str, ...]] = _NOTHING_HELD
+) -> list[Thing]:
+    """Return every object of some bodies; ``held_by`` names what holds a body that was cut free.
 
-    Blocks to land on a mesh are volume blocks, and lamellae once they stand there; all others are lamellae from the
-    moment when trenches isolate them (data/README.md; detection.md section 2).
+    ``is_serial``: the scene is that of serial lift-out, with a mesh to land on. Its blocks are volume blocks,
+    and lamellae once they stand there; all others are lamellae from the moment when trenches isolate them
+    (data/README.md; detection.md section 2).
     """
-    is_serial = any(body.kind is BodyKind.RECEIVER for body in bodies)
-    return [thing for body in bodies for thing in _things_of(body, is_serial=is_serial)]
+    return [
+        thing
+        for body in bodies
+        for thing in _things_of(body, is_serial=is_serial, held_by=held_by.get(body.number, ()))
+    ]
 
 
-def _things_of(body: Body, *, is_serial: bool) -> Sequence[Thing]:
-    sample, number = body.sample, body.number
-    block = ObjectClass.VOLUME_BLOCK if is_serial else ObjectClass.LAMELLA
+def _things_of(body: Body, *, is_serial: bool, held_by: tuple[str, ...]) -> Sequence[Thing]:
     match body.kind:
         case BodyKind.NEEDLE:
-            return [WholeThing(sample, ObjectClass.MANIPULATOR, number)]
+            return [WholeThing(body, ObjectClass.MANIPULATOR)]
         case BodyKind.ADAPTOR:
-            return [WholeThing(sample, ObjectClass.COPPER_ADAPTOR, number)]
-        case BodyKind.PIECE:
-            is_landed = body.carrier is Carrier.STAGE
-            return [WholeThing(sample, ObjectClass.LAMELLA if is_landed else block, number)]
+            return [WholeThing(body, ObjectClass.COPPER_ADAPTOR, held_by)]
         case BodyKind.POSTS:
-            return find_posts(sample, number)
+            return find_posts(body.sample, body.number)
         case BodyKind.RECEIVER:
-            return find_bars(sample, number)
-    slabs = find_slabs(sample)
-    prisms = [
-        PrismThing(gap, sample, block if body.kind is BodyKind.BLOCK else ObjectClass.LAMELLA, number)
-        for gap in _wide_gaps(sample, slabs)
-    ]
-    return [*(SlabThing(slab, sample, number) for slab in slabs), *prisms]
+            return find_bars(body.sample, body.number)
+    slabs = [SlabThing(slab, body.sample, body.number) for slab in find_slabs(body.sample)]
+    is_block = is_serial and (body.kind is BodyKind.BLOCK or body.carrier is Carrier.MANIPULATOR)
+    object_class = ObjectClass.VOLUME_BLOCK if is_block else ObjectClass.LAMELLA
+    if body.kind is BodyKind.PIECE:
+        return slabs or [WholeThing(body, object_class, held_by)]
+    gaps = _wide_gaps(body.sample, [thing.slab for thing in slabs])
+    return [*slabs, *(PrismThing(gap, body.sample, object_class, body.number) for gap in gaps)]
 
 
 def _wide_gaps(sample: Sample, slabs: Sequence[Slab]) -> list[Gap]:
-    """Return the gaps with a block in them: wide, and neither thinned to a lamella nor cut across by a narrower gap."""
+    """Return the gaps with a block in them: wide, and neither thinned to a lamella nor emptied nor cut across."""
     chosen: list[Gap] = []
     for gap in find_gaps(sample.cuts, widest_m=WIDEST_M):
         is_new = not any(gap.overlaps(other) for other in chosen)
-        if gap.width_m > MAX_GAP_M and is_new and not any(gap.surrounds(slab) for slab in slabs):
+        is_whole = not any(gap.surrounds(slab) for slab in slabs) and not gap.is_emptied(sample.cuts)
+        if gap.width_m > MAX_GAP_M and is_new and is_whole:
             chosen.append(gap)
     return chosen

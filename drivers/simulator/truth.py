@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from drivers.simulator.region import Region
 from drivers.simulator.sample import Sample
 from drivers.simulator.scenery import Layer
 from drivers.simulator.sites import find_sites
-from drivers.simulator.state import FrameRecord
+from drivers.simulator.state import FrameRecord, SightRecord
 from drivers.simulator.things import Thing, find_things
 from drivers.simulator.view import View
 from fibsem_runtime.core import BeamType, ImagePoint, PixelPoint, SpecimenPosition, pixel_to_image
@@ -28,11 +29,11 @@ class SimulatorTruth:
     """Answers about one machine."""
 
     machine: Machine
-    _census: dict[tuple[int, int], list[Thing]] = field(default_factory=dict, init=False, repr=False)
+    _census: dict[tuple[tuple[int, int], ...], list[Thing]] = field(default_factory=dict, init=False, repr=False)
 
     def sites(self) -> tuple[Site, ...]:
         """Return a site for every place of the sample where work makes sense."""
-        return find_sites(self.machine.sample)
+        return find_sites(list(self.machine.world.bodies.values()))
 
     def specimen_point(self, frame_id: str, point: PixelPoint) -> SpecimenPosition:
         """Return the specimen point that a pixel of a frame shows, as the sample was when the frame was taken.
@@ -51,15 +52,30 @@ class SimulatorTruth:
     def frame(self, frame_id: str) -> FrameTruth:
         """Return what a frame shows, of the sample as `specimen_point` has it. Raises `ExperimentError` like that."""
         record = self._record(frame_id)
-        sample = self._sample_of(record)
-        return frame_truth([Layer(number=0, sample=sample, view=_view(record))], _region(record), self._things(sample))
+        bodies = [self._body_of(sight) for sight in record.sights]
+        layers = [
+            Layer(number=body.number, sample=body.sample, view=_view(sight))
+            for body, sight in zip(bodies, record.sights, strict=True)
+        ]
+        return frame_truth(layers, _region(record), self._things(bodies))
 
-    def _things(self, sample: Sample) -> list[Thing]:
-        """Return the objects of a state of the sample; finding and measuring them takes longer than a frame."""
-        state = (len(sample.cuts), self.machine.state.write_count)
+    def _body_of(self, sight: SightRecord) -> Body:
+        """Return a body of a frame with the cuts that it had by then."""
+        body = self.machine.world.bodies[sight.body]
+        return replace(body, sample=replace(body.sample, cuts=body.sample.cuts[: sight.cut_count]))
+
+    def _things(self, bodies: Sequence[Body]) -> list[Thing]:
+        """Return the objects of a state of the bodies; finding and measuring them takes longer than a frame."""
+        state = (*((body.number, len(body.sample.cuts)) for body in bodies), (-1, self.machine.state.write_count))
         if state not in self._census:
+            world = self.machine.world
+            held_by = {
+                body.number: tuple(world.bodies[number].kind.value for number in sorted(world.joined_to(body.number)))
+                for body in bodies
+            }
             self._census.clear()
-            self._census[state] = find_things([Body(number=0, kind=BodyKind.GRID, sample=sample)])
+            is_serial = any(body.kind is BodyKind.RECEIVER for body in world.bodies.values())
+            self._census[state] = find_things(bodies, is_serial=is_serial, held_by=held_by)
         return self._census[state]
 
     def _record(self, frame_id: str) -> FrameRecord:
@@ -72,7 +88,7 @@ class SimulatorTruth:
         return replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.sights[0].cut_count])
 
 
-def _view(record: FrameRecord) -> View:
+def _view(record: FrameRecord | SightRecord) -> View:
     return View(
         origin=np.array(record.origin_m),
         right=np.array(record.right),

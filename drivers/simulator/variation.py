@@ -51,7 +51,80 @@ def _cells(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-SCENES: Final[Mapping[str, Draw]] = {"on-grid": _cells}
+def _surface(rng: np.random.Generator) -> dict[str, Any]:
+    """Return grain, contamination and coating of a frozen surface."""
+    return {
+        "coating_um": float(rng.uniform(0, 0.4)),
+        "coating_variation_fraction": float(rng.uniform(0, 0.3)),
+        "sputter_nm": float(rng.uniform(0, 30)),
+        "roughness_nm": float(rng.uniform(10, 100)),
+        "crystal_count": int(rng.integers(0, 120)),
+    }
+
+
+def _waffle(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "kind": "waffle",
+        **_surface(rng),
+        "thickness_um": float(rng.uniform(20, 50)),
+        "mark_spacing_um": float(rng.uniform(3, 9)),
+        "mark_height_nm": float(rng.uniform(0, 400)),
+        "cell_fraction": float(rng.uniform(0.2, 0.8)),
+        "cell_size_um": float(rng.uniform(2, 8)),
+    }
+
+
+def _block(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        **_surface(rng),
+        "relief_um": float(rng.uniform(0.2, 1.2)),
+        "relief_grain_um": float(rng.uniform(4, 15)),
+        "clump_count": int(rng.integers(0, 40)),
+        "cell_fraction": float(rng.uniform(0.2, 0.8)),
+        "cell_size_um": float(rng.uniform(4, 12)),
+    }
+
+
+def _copper(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "coating_um": 0.0,
+        "sputter_nm": float(rng.uniform(0, 30)),
+        "roughness_nm": float(rng.uniform(10, 150)),
+        "crystal_count": int(rng.integers(0, 60)),
+    }
+
+
+def _lift_out(rng: np.random.Generator) -> dict[str, Any]:
+    width_um = float(rng.uniform(45, 90))
+    posts = {
+        "kind": "posts",
+        **_copper(rng),
+        "post_width_um": width_um,
+        "post_pitch_um": float(rng.uniform(2.5, 4) * width_um),
+        "rib_width_um": float(rng.uniform(0, 0.6) * width_um),
+        "rib_height_um": float(rng.uniform(2, 12)),
+        "thickness_um": float(rng.uniform(15, 35)),
+    }
+    return {"kind": "lift-out", "block": _block(rng), "landing": posts}
+
+
+def _serial_lift_out(rng: np.random.Generator) -> dict[str, Any]:
+    mesh = {
+        "kind": "receiver",
+        **_copper(rng),
+        "pitch_x_um": float(rng.uniform(55, 75)),
+        "bar_width_um": float(rng.uniform(12, 30)),
+        "thickness_um": float(rng.uniform(12, 30)),
+    }
+    return {"kind": "serial-lift-out", "block": _block(rng), "landing": mesh}
+
+
+SCENES: Final[Mapping[str, Draw]] = {
+    "on-grid": _cells,
+    "waffle": _waffle,
+    "lift-out": _lift_out,
+    "serial-lift-out": _serial_lift_out,
+}
 """How each scene is drawn: what is written under ``scene``."""
 
 
@@ -67,6 +140,7 @@ def vary(settings: SimulatorSettings, scene: str, *, seed: int) -> SimulatorSett
             "scene": SCENES[scene](rng),
             "optics": _optics(settings.optics, rng),
             "disturbances": {name: {**part, "enabled": False} for name, part in disturbances.items()},
+            "processes": settings.processes.model_dump(mode="json") | {"bending": {"enabled": False}},
             "faults": [],
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fibsem_runtime.app.dataset.ranges import RANGES, Draw
@@ -96,3 +97,12 @@ class Bench:
     def _move(self, target: StagePosition) -> None:
         for waypoint in safe_route(self.microscope.stage.position(), target):
             self.microscope.stage.move_to(waypoint, cancel=self.cancel)
+
+
+def shoot_both(bench: Bench, state: str, *, hfw_um: tuple[float, ...] = RANGES.hfw_um) -> Iterator[Shot]:
+    """Yield a frame of either beam, in one of five cases two of the ion beam."""
+    yield bench.shoot(BeamType.ION, state, hfw_um=hfw_um)
+    if bench.draw.happens(0.2):
+        yield bench.shoot(BeamType.ION, state, hfw_um=hfw_um)
+    if bench.draw.happens(0.6):
+        yield bench.shoot(BeamType.ELECTRON, state, hfw_um=hfw_um)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from fibsem_runtime.app.dataset.bench import Bench, Shot
+from fibsem_runtime.app.dataset.bench import Bench, Shot, shoot_both
 from fibsem_runtime.app.dataset.ranges import RANGES
 from fibsem_runtime.core import BeamType, SpecimenPosition
 from fibsem_runtime.hal import CrossSection
@@ -51,7 +51,7 @@ def shoot_on_grid(bench: Bench) -> Iterator[Shot]:
         bench.go_to(pose, site.position)
         yield from _mill_site(bench)
     bench.go_to(pose, sites[0].position)
-    yield from _shots(bench, "finished")
+    yield from shoot_both(bench, "finished")
 
 
 def _sites(bench: Bench) -> list[Site]:
@@ -97,7 +97,7 @@ def _mill_site(bench: Bench) -> Iterator[Shot]:
         if number == 0 and draw.happens(0.5):
             bench.mill(_stress_relief(width_um * width_ratio))
         if draw.happens(0.75):
-            yield from _shots(bench, name)
+            yield from shoot_both(bench, name)
 
 
 def _fiducial(bench: Bench) -> MillingStage:
@@ -116,12 +116,3 @@ def _fiducial(bench: Bench) -> MillingStage:
 def _stress_relief(width_um: float) -> MillingStage:
     pattern = MicroExpansionPattern(width_um=0.5, height_um=12.0, distance_um=width_um / 2 + 4.0, depth_um=20.0)
     return MillingStage(name="stress_relief", current_na=0.74, hfw_um=100, pattern=pattern)
-
-
-def _shots(bench: Bench, state: str) -> Iterator[Shot]:
-    """Yield one or two ion frames and now and then an electron frame of the present pose."""
-    yield bench.shoot(BeamType.ION, state)
-    if bench.draw.happens(0.5):
-        yield bench.shoot(BeamType.ION, state)
-    if bench.draw.happens(0.4):
-        yield bench.shoot(BeamType.ELECTRON, state)

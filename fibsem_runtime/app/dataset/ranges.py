@@ -43,7 +43,7 @@ class FrameRanges(BaseModel):
     milling_angle_deg: tuple[float, float] = (8.0, 20.0)
     scan_rotation_deg: tuple[float, ...] = (0.0, 180.0)
     focus_error_um: float = 8.0
-    level_spread_fraction: float = 0.05
+    level_spread_fraction: float = 0.02
     place_spread_fraction: float = 0.08
 
 

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict
 
 from fibsem_runtime import __version__
 from fibsem_runtime.app.dataset.bench import Bench, Shot
+from fibsem_runtime.app.dataset.lift_out import shoot_lift_out, shoot_serial_lift_out
 from fibsem_runtime.app.dataset.on_grid import shoot_on_grid
 from fibsem_runtime.app.dataset.ranges import RANGES, Draw
+from fibsem_runtime.app.dataset.waffle import shoot_waffle
 from fibsem_runtime.app.dataset.writer import DataSetWriter, new_folder
 from fibsem_runtime.app.instrument import open_instrument
 from fibsem_runtime.config import RuntimeConfig, load_config
@@ -29,7 +31,12 @@ DATASETS_FOLDER: Final = Path("datasets")
 
 Recipe: TypeAlias = Callable[[Bench], Iterator[Shot]]
 
-RECIPES: Final[Mapping[str, Recipe]] = {"on-grid": shoot_on_grid}
+RECIPES: Final[Mapping[str, Recipe]] = {
+    "on-grid": shoot_on_grid,
+    "waffle": shoot_waffle,
+    "lift-out": shoot_lift_out,
+    "serial-lift-out": shoot_serial_lift_out,
+}
 """What the operator does with each scene."""
 
 

@@ -63,7 +63,8 @@ def top_of(sample: Sample) -> float:
 
 def truth_of(bodies: list[Body], body: Body, rays: View, hfw_um: float) -> FrameTruth:
     settings = ImageSettings(width_px=192, height_px=128, hfw_m=hfw_um * UM)
-    things = [thing for thing in find_things(bodies) if thing.body == body.number]
+    is_serial = any(one.kind is BodyKind.RECEIVER for one in bodies)
+    things = find_things([body], is_serial=is_serial)
     return frame_truth([Layer(number=body.number, sample=body.sample, view=rays)], region_of(settings), things)
 
 
