@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from fibsem_runtime.core import errors
+from fibsem_runtime.hal import DriverPlugin
+from fibsem_runtime.hal.coverage import DEVICES
+
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "docs/driver-template"
+SUITE = ("tests", "--pyargs", "fibsem_runtime.contract.suite")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +66,7 @@ def test_the_installed_template_is_found_by_its_name(project: Path) -> None:
 
 
 def test_the_template_passes_its_own_tests_and_the_whole_contract(project: Path) -> None:
-    done = run(
-        project, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "--pyargs", "fibsem_runtime.contract.suite"
-    )
+    done = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITE)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     counts = done.stdout.strip().splitlines()[-1]
     assert int(counts.split(" passed")[0].split()[-1]) > 120, counts
@@ -75,14 +78,24 @@ def test_the_contract_finds_a_driver_that_does_not_keep_it(project: Path, tmp_pa
     shutil.copytree(project, broken)
     beam = broken / "site/acme_fibsem/beam.py"
     beam.write_text(beam.read_text().replace('"shift_x_um", shift.x_m', '"shift_x_um", -shift.x_m'))
-    suite = ("--pyargs", "fibsem_runtime.contract.suite", "-k", "beam_shift_moves")
-    done = run(broken, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", *suite)
+    done = run(broken, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITE, "-k", "beam_shift_moves")
     assert done.returncode == 1, done.stdout
     assert "failed" in done.stdout
 
 
 def test_an_instrument_is_not_touched_without_a_person(project: Path) -> None:
-    suite = ("--pyargs", "fibsem_runtime.contract.suite", "--driver", "acme", "--host", "192.168.0.1")
-    done = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite)
+    suite = ("--pyargs", "fibsem_runtime.contract.suite", "-p", "fibsem_runtime.contract.plugin")
+    done = run(project, "-m", "pytest", "-q", *suite, "--driver", "acme", "--host", "192.168.0.1")
     assert done.returncode == 3
     assert "a person can agree" in done.stdout + done.stderr
+
+
+def test_the_guide_names_every_device_and_error_and_the_commands_that_work() -> None:
+    guide = (ROOT / "docs/writing-a-driver.md").read_text(encoding="utf-8")
+    names = {name.removeprefix("electron_").removeprefix("ion_") for name in DEVICES if not name.endswith("_beam")}
+    families = {family.__name__ for family in errors.HardwareError.__subclasses__()}
+    members = {name for name in vars(DriverPlugin) if not name.startswith("_")}
+    assert [name for name in sorted(names | families | members) if name not in guide] == []
+    for text in (guide, (TEMPLATE / "README.md").read_text(encoding="utf-8")):
+        assert f"pytest {' '.join(SUITE)}" in text
+        assert "pytest --pyargs fibsem_runtime.contract.suite -p fibsem_runtime.contract.plugin --driver acme" in text
