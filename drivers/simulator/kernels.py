@@ -41,8 +41,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     Numba counts references to every array at every call, and two threads that count the same array wait for each other.
     Without counting (``_nrt=False``) and with all kernels woven into their caller (``forceinline``) a ray costs a
-    quarter. What needs memory is compiled `with_memory`. Products and sums may be contracted, nothing else is relaxed: a
-    twentieth faster, and no less exact.
+    quarter. What needs memory is compiled `with_memory`. A product and a sum may become one instruction: a
+    twentieth faster and no less exact.
     """
     compiled: Callable[P, R] = _COMPILE(function)
     return compiled

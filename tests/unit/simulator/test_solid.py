@@ -111,7 +111,7 @@ def test_rays_begin_before_whatever_they_meet(sample: Sample, view: View) -> Non
     assert hit.mean() > 0.5
     slack_m = (along_m - starts)[hit]
     assert slack_m.min() > 0
-    assert np.median(slack_m) * -view.direction[2] < 0.5e-6
+    assert np.median(slack_m) * -view.direction[2] < 1.2e-6  # from the highest point it is up to 6 um
 
 
 def test_rays_through_a_frame_start_at_its_corner() -> None:
