@@ -48,5 +48,5 @@ def _vertex(line: NDArray[np.float64], index: int) -> float:
     return float((left - right) / (2 * (left - 2 * middle + right)))
 
 
-def _signed(position: float, size: int) -> float:
-    return float(position - size if position > size / 2 else position)
+def _signed(shift_px: float, size_px: int) -> float:
+    return float(shift_px - size_px if shift_px > size_px / 2 else shift_px)
