@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from drivers.simulator import optics
+from drivers.simulator.detector_look import mode_of, seen_with
 from drivers.simulator.disturbances import Stream, generator
 from drivers.simulator.layers import Sight
 from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.milling import probe_for
+from drivers.simulator.optics_settings import OpticsSettings
 from drivers.simulator.region import region_of
 from drivers.simulator.state import BeamState, FrameRecord, SightRecord
 from drivers.simulator.view import View
@@ -25,15 +29,13 @@ from fibsem_runtime.core import (
     ImagePoint,
     ImageSettings,
     InstrumentInfo,
+    Pixels,
 )
 from fibsem_runtime.core.errors import BeamError, RefusedSettingError
 from fibsem_runtime.core.units import NM, format_angle, format_quantity
 from fibsem_runtime.hal.axes import AxisLimits
 
 INSTRUMENT = InstrumentInfo(manufacturer="fibsem-runtime", model="Simulator", serial_number="", software_version="1")
-
-DETECTOR, DETECTOR_MODE = "ETD", "SecondaryElectrons"
-"""Everhart-Thornley detector in both columns (vendor-thermofisher.md section 8)."""
 
 _SAME = 1e-6
 """Relative difference below which a value is one of the listed ones, however it was converted."""
@@ -78,8 +80,8 @@ class SimulatedBeam:
     def detector(self) -> DetectorSettings:
         """Read the detector."""
         return DetectorSettings(
-            name=DETECTOR,
-            mode=DETECTOR_MODE,
+            name=self._state.detector,
+            mode=mode_of(self._state.detector),
             brightness_fraction=self._state.brightness_fraction,
             contrast_fraction=self._state.contrast_fraction,
         )
@@ -143,7 +145,7 @@ class SimulatedBeam:
         rng = generator(machine.seed, Stream.CONTRAST, machine.state.contrast_count)
         machine.state.contrast_count += 1
         self._state.brightness_fraction, self._state.contrast_fraction = optics.auto_contrast(
-            machine.sample, view, field, self._conditions(view), machine.settings.optics, rng, others=self._others()
+            machine.sample, view, field, self._conditions(view), self._optics(), rng, others=self._others()
         )
         machine.save()
         return self.detector()
@@ -163,15 +165,7 @@ class SimulatedBeam:
         view, sights = machine.view(self.beam_type), machine.sights(self.beam_type)
         started_at = machine.clock.now()
         rng = generator(machine.seed, Stream.FRAME, machine.state.frame_count)
-        pixels = optics.render(
-            machine.sample,
-            view,
-            settings,
-            self._conditions(view),
-            machine.settings.optics,
-            rng,
-            others=self._others(),
-        )
+        pixels = self.scan(settings, rng)
         timing = machine.settings.timing
         machine.spend(half_scan_s + (timing.reduced_area_frame_s if settings.reduced_area else timing.frame_s))
         machine.state.frame_count += 1
@@ -192,10 +186,22 @@ class SimulatedBeam:
         )
         return Image(pixels, metadata)
 
+    def scan(self, settings: ImageSettings, rng: np.random.Generator) -> Pixels:
+        """Return what the beam and its detector make of the sample now; neither time nor a frame is counted."""
+        machine = self.machine
+        view = machine.view(self.beam_type)
+        return optics.render(
+            machine.sample, view, settings, self._conditions(view), self._optics(), rng, others=self._others()
+        )
+
     def _others(self) -> list[Sight]:
         """Return what the optics need to know of the bodies beside the sample."""
         seen = self.machine.sights(self.beam_type)[1:]
         return [Sight(sample=one.body.sample, view=one.view, box_m=one.body.extent_m) for one in seen]
+
+    def _optics(self) -> OpticsSettings:
+        settings = self.machine.settings
+        return seen_with(settings.optics, self.beam_type, self._state.detector, settings.detectors)
 
     def _conditions(self, view: View) -> optics.Conditions:
         beam = self.settings()
@@ -241,10 +247,14 @@ class SimulatedBeam:
 
     def _refuse_without_beam(self, action: str) -> None:
         self.machine.begin(action, while_paused=True)
-        state = self._state
-        if not state.is_on or state.is_blanked:
-            found, remedy = ("blanked", "unblank it first") if state.is_on else ("off", "switch it on first")
-            raise BeamError(f"{action} needs the {self.beam_type.value.lower()} beam, it is {found}; {remedy}")
+        require_beam(self, action)
+
+
+def require_beam(beam: SimulatedBeam, action: str) -> None:
+    """Raise `BeamError` for a beam that does not reach the sample."""
+    if not beam.is_on() or beam.is_blanked():
+        found, remedy = ("blanked", "unblank it first") if beam.is_on() else ("off", "switch it on first")
+        raise BeamError(f"{action} needs the {beam.beam_type.value.lower()} beam, it is {found}; {remedy}")
 
 
 def scan_time_s(settings: ImageSettings) -> float:

@@ -8,18 +8,24 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from drivers.simulator.beams import INSTRUMENT, SimulatedBeam
+from drivers.simulator.chamber import SimulatedCoater, SimulatedPump, SimulatedVacuum
+from drivers.simulator.coverage import COVERAGE
+from drivers.simulator.equipment import equip
 from drivers.simulator.faults import FaultInjector, switch_on_beams
+from drivers.simulator.gas_line import SimulatedGas
 from drivers.simulator.machine import Machine
 from drivers.simulator.milling_engine import MillingEngine
 from drivers.simulator.settings import SimulatorSettings
 from drivers.simulator.stage import SimulatedStage
 from drivers.simulator.truth import SimulatorTruth
 from drivers.simulator.variation import SCENES, vary
-from fibsem_runtime.core import BeamType
+from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import ConfigError, HardwareError
 from fibsem_runtime.hal.attempts import attempt_all
+from fibsem_runtime.hal.coverage import Coverage
 from fibsem_runtime.hal.devices import Beam, Milling
+from fibsem_runtime.hal.gas import GasInjection
 from fibsem_runtime.hal.microscope import Microscope
 
 _NEEDED_PACKAGES = ("cv2", "numba")
@@ -27,14 +33,17 @@ _NEEDED_PACKAGES = ("cv2", "numba")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorDriver:
-    """The instrument as a whole; there is nothing to retract."""
+    """The instrument as a whole."""
 
     machine: Machine
     engine: Milling
     beams: tuple[Beam, Beam]
+    gas: GasInjection
 
     def safe_state(self) -> None:
-        """Stop milling and blank both beams; the stage stays. Safe to call twice and on a closed simulator.
+        """Stop milling, blank both beams, take the gas needle out; the stage stays.
+
+        Safe to call twice and on a closed simulator.
 
         Raises `HardwareError` naming what failed after everything was tried.
         """
@@ -44,6 +53,7 @@ class SimulatorDriver:
                 ("stop milling", self.engine.stop),
                 ("blank the electron beam", lambda: electron.set_blanked(blanked=True)),
                 ("blank the ion beam", lambda: ion.set_blanked(blanked=True)),
+                ("retract the gas needle", lambda: self.gas.retract(cancel=CancelToken())),
             ]
         )
         if failures:
@@ -67,6 +77,11 @@ class SimulatorPlugin:
         """Return the model of the simulator's section of ``config.yaml``."""
         return SimulatorSettings
 
+    @property
+    def coverage(self) -> Coverage:
+        """Return which functions of the HAL are carried out."""
+        return COVERAGE
+
     def open(self, settings: SimulatorSettings, *, seed: int, state_directory: Path | None) -> Microscope:
         """Switch the simulated instrument on, or go on with the one in ``state_directory``.
 
@@ -80,24 +95,33 @@ class SimulatorPlugin:
         engine = MillingEngine(machine)
         engine.finish_order()
         engine.stop()
-        switch_on_beams(machine)
+        if machine.state.chamber.is_pumped:
+            switch_on_beams(machine)
         machine.save()
         faults = FaultInjector(machine)
         milling = faults.wrap(engine, "milling")
+        columns = {beam_type: SimulatedBeam(machine=machine, beam_type=beam_type) for beam_type in BeamType}
         electron, ion = (
-            faults.wrap(SimulatedBeam(machine=machine, beam_type=beam_type), name)
+            faults.wrap(columns[beam_type], name)
             for beam_type, name in ((BeamType.ELECTRON, "electron_beam"), (BeamType.ION, "ion_beam"))
         )
+        gas = SimulatedGas(machine=machine)
         self._machines[machine.clock] = machine
         return Microscope(
             info=INSTRUMENT,
             chain=machine.chain,
             clock=machine.clock,
-            driver=SimulatorDriver(machine=machine, engine=milling, beams=(electron, ion)),
+            driver=SimulatorDriver(machine=machine, engine=milling, beams=(electron, ion), gas=gas),
             stage=faults.wrap(SimulatedStage(machine=machine), "stage"),
             electron_beam=electron,
             ion_beam=ion,
             milling=milling,
+            electron_equipment=equip(columns[BeamType.ELECTRON], engine),
+            ion_equipment=equip(columns[BeamType.ION], engine),
+            gas_injection=faults.wrap(gas, "gas_injection"),
+            sputter_coater=SimulatedCoater(machine=machine),
+            vacuum=SimulatedVacuum(machine=machine),
+            pump=SimulatedPump(machine=machine),
         )
 
     def truth(self, microscope: Microscope) -> SimulatorTruth | None:

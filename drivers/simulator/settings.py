@@ -11,10 +11,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from drivers.simulator.detector_look import DetectorLooks
 from drivers.simulator.disturbance_settings import DisturbanceSettings
 from drivers.simulator.fault_settings import AnyFault
+from drivers.simulator.handling_settings import HandlingSettings
 from drivers.simulator.ion_probe import ProbeSettings
 from drivers.simulator.materials import RemovalSettings
+from drivers.simulator.needle import NeedleSettings
 from drivers.simulator.optics_settings import OpticsSettings
 from drivers.simulator.process_settings import ProcessSettings
 from drivers.simulator.scene_kinds import AnyScene
@@ -155,15 +158,26 @@ class IonColumnSettings(ColumnSettings):
 
 
 class TimingSettings(Section):
-    """What actions cost, seconds: p90 of one instrument (milling.md section 7), the rest vendor-fakes.md section 4."""
+    """What actions cost, seconds: p90 of one instrument (milling.md section 7), the rest vendor-fakes.md section 4.
+
+    Source, gas line, coater, pump, venting and the manipulator are assumed.
+    """
 
     frame_s: float = Field(default=2.0, ge=0)
     reduced_area_frame_s: float = Field(default=0.85, ge=0)
     stage_move_s: float = Field(default=8.0, ge=0)
+    manipulator_insert_s: float = Field(default=15.0, ge=0)
+    manipulator_move_s: float = Field(default=1.5, ge=0)
     current_change_s: float = Field(default=20.0, ge=0)
     voltage_change_s: float = Field(default=5.0, ge=0)
     auto_contrast_s: float = Field(default=1.7, ge=0)
     setting_s: float = Field(default=0.1, ge=0)
+    source_s: float = Field(default=10.0, ge=0)
+    gas_heating_s: float = Field(default=120.0, ge=0)
+    gas_move_s: float = Field(default=10.0, ge=0)
+    coater_s: float = Field(default=120.0, ge=0)
+    pump_s: float = Field(default=300.0, ge=0)
+    vent_s: float = Field(default=180.0, ge=0)
 
 
 class MillingSubstepSettings(Section):
@@ -191,6 +205,9 @@ class SimulatorSettings(Section):
     removal: RemovalSettings = RemovalSettings()
     processes: ProcessSettings = ProcessSettings()
     scene: AnyScene = SceneSettings()
+    needle: NeedleSettings | None = NeedleSettings()
+    handling: HandlingSettings = HandlingSettings()
     optics: OpticsSettings = OpticsSettings()
+    detectors: DetectorLooks = DetectorLooks()
     faults: tuple[AnyFault, ...] = ()
     starts_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drivers.simulator.body_state import PieceState, WorldState
+from drivers.simulator.detector_look import STANDARD
 from drivers.simulator.process_state import ProcessState
 from drivers.simulator.sample import Cut, Sample
 from fibsem_runtime.core import BeamSettings, StagePosition
@@ -56,6 +57,16 @@ class BeamState(State):
     contrast_fraction: float
     is_on: bool = True
     is_blanked: bool = False
+    detector: str = STANDARD
+
+
+class ChamberState(State):
+    """Vacuum and gas line; ``gas_since_s`` is when the valve was opened, None while it is closed."""
+
+    is_pumped: bool = True
+    is_gas_warm: bool = False
+    is_gas_inserted: bool = False
+    gas_since_s: float | None = None
 
 
 class DrawnCuts(State):
@@ -109,6 +120,8 @@ class MachineState(State):
     ion_beam: BeamState
     frame_count: int = 0
     contrast_count: int = 0
+    focus_count: int = 0
+    chamber: ChamberState = Field(default_factory=ChamberState)
     write_count: int = 0
     drawing: DrawingState | None = None
     cut_files: list[CutFile] = Field(default_factory=list)

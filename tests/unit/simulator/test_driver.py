@@ -49,7 +49,7 @@ def test_the_instrument_declares_the_geometry_of_its_settings(instrument: Micros
     assert math.degrees(chain.pretilt_rad) == pytest.approx(35)
     assert chain.eucentric_working_distance_electron_m == pytest.approx(7e-3)
     assert chain.eucentric_working_distance_ion_m == pytest.approx(19e-3)
-    assert instrument.manipulator is None and instrument.gas_injection is None
+    assert instrument.gas_injection is not None and instrument.vacuum is not None
 
 
 @pytest.mark.parametrize(
