@@ -16,13 +16,13 @@ from fibsem_runtime.core import (
     BeamType,
     DetectorSettings,
     ImageMetadata,
-    ImagePoint,
     InstrumentInfo,
     RelativeArea,
     StagePosition,
 )
 from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.imaging.description import OWN_KEY, parse_own
+from fibsem_runtime.imaging.stated import stated_beam, stated_stage
 
 Block: TypeAlias = Mapping[str, Any]
 
@@ -147,23 +147,17 @@ def _time(value: object) -> datetime | None:
 
 
 def _beam(block: Block, hfw_m: float | None) -> BeamSettings | None:
-    """Return the beam when all of voltage, current, working distance and field width are stated."""
-    voltage_v = _number(block, "voltage")
-    current_a = _number(block, "beam_current", "current")
-    working_distance_m = _number(block, "working_distance", "eucentric_height")
-    beam_hfw_m = _number(block, "hfw") or hfw_m
-    if voltage_v is None or current_a is None or working_distance_m is None or beam_hfw_m is None:
-        return None
     shift, stigmation = _block(block, "shift"), _block(block, "stigmation")
-    return BeamSettings(
-        voltage_v=voltage_v,
-        beam_current_a=current_a,
-        working_distance_m=working_distance_m,
-        hfw_m=beam_hfw_m,
-        shift=ImagePoint(_number(shift, "x") or 0.0, _number(shift, "y") or 0.0),
-        stigmation_x=_number(stigmation, "x") or 0.0,
-        stigmation_y=_number(stigmation, "y") or 0.0,
-        scan_rotation_rad=_number(block, "scan_rotation") or 0.0,
+    return stated_beam(
+        voltage_v=_number(block, "voltage"),
+        beam_current_a=_number(block, "beam_current", "current"),
+        working_distance_m=_number(block, "working_distance", "eucentric_height"),
+        hfw_m=_number(block, "hfw") or hfw_m,
+        shift_x_m=_number(shift, "x"),
+        shift_y_m=_number(shift, "y"),
+        stigmation_x=_number(stigmation, "x"),
+        stigmation_y=_number(stigmation, "y"),
+        scan_rotation_rad=_number(block, "scan_rotation"),
     )
 
 
@@ -177,11 +171,7 @@ def _detector(block: Block) -> DetectorSettings | None:
 
 
 def _stage(block: Block) -> StagePosition | None:
-    x_m, y_m, z_m = (_number(block, axis) for axis in "xyz")
-    r_rad, t_rad = _number(block, "r"), _number(block, "t")
-    if x_m is None or y_m is None or z_m is None or r_rad is None or t_rad is None:
-        return None
-    return StagePosition(x_m=x_m, y_m=y_m, z_m=z_m, r_rad=r_rad, t_rad=t_rad)
+    return stated_stage(*(_number(block, axis) for axis in "xyzrt"))
 
 
 def _area(block: Block) -> RelativeArea | None:

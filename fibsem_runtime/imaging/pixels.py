@@ -70,7 +70,10 @@ def _single_page(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPage:
 
 
 def _decode_with_opencv(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:
-    """Return the pixels of the first page as they are shown: colour tables applied, black is 0."""
+    """Return the pixels of the first page as they are shown: colour tables applied, black is 0.
+
+    These compressions have no checksum: damage within them shows in the picture, as it does without compression.
+    """
     tif.filehandle.seek(0)
     content = np.frombuffer(tif.filehandle.read(), np.uint8)
     pixels: NDArray[Any] | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)

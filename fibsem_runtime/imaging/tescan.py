@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, ImagePoint, StagePosition
+from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, StagePosition
 from fibsem_runtime.core.image import InstrumentInfo
+from fibsem_runtime.imaging.stated import stated_beam, stated_detector, stated_stage
 from fibsem_runtime.imaging.texts import IniText, decode_text, parse_angle_rad, parse_ini, square_pixel_m
 
 TEXT_KEY: Final = "TESCAN"
@@ -124,39 +125,33 @@ def _time(ini: IniText) -> datetime | None:
 
 
 def _beam(ini: IniText, section: str, hfw_m: float | None) -> BeamSettings | None:
-    voltage_v = ini.si("V", section, "HV", "AcceleratorVoltage")
-    current_a = ini.si("A", section, "PredictedBeamCurrent")
-    working_distance_m = ini.si("m", section, "WD")
-    if voltage_v is None or current_a is None or working_distance_m is None or hfw_m is None:
-        return None
-    return BeamSettings(
-        voltage_v=voltage_v,
-        beam_current_a=current_a,
-        working_distance_m=working_distance_m,
+    return stated_beam(
+        voltage_v=ini.si("V", section, "HV", "AcceleratorVoltage"),
+        beam_current_a=ini.si("A", section, "PredictedBeamCurrent"),
+        working_distance_m=ini.si("m", section, "WD"),
         hfw_m=hfw_m,
-        shift=ImagePoint(ini.si("m", section, "ImageShiftX") or 0.0, ini.si("m", section, "ImageShiftY") or 0.0),
-        stigmation_x=ini.number(section, "StigmatorX") or 0.0,
-        stigmation_y=ini.number(section, "StigmatorY") or 0.0,
-        scan_rotation_rad=_angle_rad(ini, section, "ScanRotation") or 0.0,
+        shift_x_m=ini.si("m", section, "ImageShiftX"),
+        shift_y_m=ini.si("m", section, "ImageShiftY"),
+        stigmation_x=ini.number(section, "StigmatorX"),
+        stigmation_y=ini.number(section, "StigmatorY"),
+        scan_rotation_rad=_angle_rad(ini, section, "ScanRotation"),
     )
 
 
 def _detector(ini: IniText, section: str) -> DetectorSettings | None:
-    """Return the first detector; gain is the contrast and offset the brightness, in per cent."""
-    contrast = ini.si("%", section, "Detector0Gain", "PrimaryDetectorGain")
-    brightness = ini.si("%", section, "Detector0Offset", "PrimaryDetectorOffset")
-    name = ini.text(section, "Detector0", "Detector")
-    if brightness is None or contrast is None or not name:
-        return None
-    return DetectorSettings(name=name, mode="", brightness_fraction=brightness / 100, contrast_fraction=contrast / 100)
+    """Return the first detector; gain is the contrast and offset the brightness."""
+    return stated_detector(
+        ini.text(section, "Detector0", "Detector"),
+        "",
+        brightness_percent=ini.si("%", section, "Detector0Offset", "PrimaryDetectorOffset"),
+        contrast_percent=ini.si("%", section, "Detector0Gain", "PrimaryDetectorGain"),
+    )
 
 
 def _stage(ini: IniText, section: str) -> StagePosition | None:
     x_m, y_m, z_m = (ini.si("m", section, f"Stage{axis}") for axis in "XYZ")
-    r_rad, t_rad = _angle_rad(ini, section, "StageRotation"), _angle_rad(ini, section, "StageTilt")
-    if x_m is None or y_m is None or z_m is None or r_rad is None or t_rad is None:
-        return None
-    return StagePosition(x_m=x_m, y_m=y_m, z_m=z_m, r_rad=r_rad, t_rad=t_rad)
+    r_rad, t_rad = (_angle_rad(ini, section, f"Stage{axis}") for axis in ("Rotation", "Tilt"))
+    return stated_stage(x_m, y_m, z_m, r_rad, t_rad)
 
 
 def _instrument(ini: IniText) -> InstrumentInfo | None:

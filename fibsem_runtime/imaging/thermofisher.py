@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final
 from xml.etree import ElementTree
 
-from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, ImagePoint, StagePosition
+from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, StagePosition
 from fibsem_runtime.core.image import InstrumentInfo
+from fibsem_runtime.imaging.stated import stated_beam, stated_detector, stated_stage
 from fibsem_runtime.imaging.texts import IniText, parse_ini, parse_number, square_pixel_m
 
 INI_KEY: Final = "FEI_INI"
@@ -97,21 +98,16 @@ def _time(ini: IniText, xml: Mapping[str, str]) -> datetime | None:
 
 
 def _beam(ini: IniText, section: str) -> BeamSettings | None:
-    voltage_v = ini.number("Beam", "HV") or ini.number(section, "HV")
-    current_a = ini.number(section, "BeamCurrent")
-    working_distance_m = ini.number(section, "WD")
-    hfw_m = ini.number(section, "HFW")
-    if voltage_v is None or current_a is None or working_distance_m is None or hfw_m is None:
-        return None
-    return BeamSettings(
-        voltage_v=voltage_v,
-        beam_current_a=current_a,
-        working_distance_m=working_distance_m,
-        hfw_m=hfw_m,
-        shift=ImagePoint(ini.number("Beam", "BeamShiftX") or 0.0, ini.number("Beam", "BeamShiftY") or 0.0),
-        stigmation_x=ini.number("Beam", "StigmatorX") or 0.0,
-        stigmation_y=ini.number("Beam", "StigmatorY") or 0.0,
-        scan_rotation_rad=ini.number("Beam", "ScanRotation") or 0.0,
+    return stated_beam(
+        voltage_v=ini.number("Beam", "HV") or ini.number(section, "HV"),
+        beam_current_a=ini.number(section, "BeamCurrent"),
+        working_distance_m=ini.number(section, "WD"),
+        hfw_m=ini.number(section, "HFW"),
+        shift_x_m=ini.number("Beam", "BeamShiftX"),
+        shift_y_m=ini.number("Beam", "BeamShiftY"),
+        stigmation_x=ini.number("Beam", "StigmatorX"),
+        stigmation_y=ini.number("Beam", "StigmatorY"),
+        scan_rotation_rad=ini.number("Beam", "ScanRotation"),
     )
 
 
@@ -119,41 +115,33 @@ def _beam_from_xml(xml: Mapping[str, str]) -> BeamSettings | None:
     def number(name: str) -> float | None:
         return parse_number(xml.get(name, ""))
 
-    voltage_v, current_a = number("Optics/AccelerationVoltage"), number("Optics/BeamCurrent")
-    working_distance_m, hfw_m = number("Optics/WorkingDistance"), number("Optics/FullScanFieldOfView/X")
-    if voltage_v is None or current_a is None or working_distance_m is None or hfw_m is None:
-        return None
-    return BeamSettings(
-        voltage_v=voltage_v,
-        beam_current_a=current_a,
-        working_distance_m=working_distance_m,
-        hfw_m=hfw_m,
-        shift=ImagePoint(number("Optics/BeamShift/X") or 0.0, number("Optics/BeamShift/Y") or 0.0),
-        stigmation_x=number("Optics/StigmatorRaw/X") or 0.0,
-        stigmation_y=number("Optics/StigmatorRaw/Y") or 0.0,
-        scan_rotation_rad=number("ScanSettings/ScanRotation") or 0.0,
+    return stated_beam(
+        voltage_v=number("Optics/AccelerationVoltage"),
+        beam_current_a=number("Optics/BeamCurrent"),
+        working_distance_m=number("Optics/WorkingDistance"),
+        hfw_m=number("Optics/FullScanFieldOfView/X"),
+        shift_x_m=number("Optics/BeamShift/X"),
+        shift_y_m=number("Optics/BeamShift/Y"),
+        stigmation_x=number("Optics/StigmatorRaw/X"),
+        stigmation_y=number("Optics/StigmatorRaw/Y"),
+        scan_rotation_rad=number("ScanSettings/ScanRotation"),
     )
 
 
 def _detector(ini: IniText) -> DetectorSettings | None:
     """Return the detector named in [Detectors]; its brightness and contrast are per cent in the file."""
     name = ini.text("Detectors", "Name")
-    brightness, contrast = ini.number(name, "Brightness"), ini.number(name, "Contrast")
-    if brightness is None or contrast is None:
-        return None
-    mode = ini.text("Detectors", "Mode") or ini.text(name, "Signal")
-    return DetectorSettings(
-        name=name, mode=mode, brightness_fraction=brightness / 100, contrast_fraction=contrast / 100
+    return stated_detector(
+        name,
+        ini.text("Detectors", "Mode") or ini.text(name, "Signal"),
+        brightness_percent=ini.number(name, "Brightness"),
+        contrast_percent=ini.number(name, "Contrast"),
     )
 
 
 def _stage(ini: IniText) -> StagePosition | None:
     """Return the pose of [Stage]; the beam sections hold it corrected for beam shift and are not the pose."""
-    x_m, y_m, z_m = (ini.number("Stage", f"Stage{axis}") for axis in "XYZ")
-    r_rad, t_rad = ini.number("Stage", "StageR"), ini.number("Stage", "StageT")
-    if x_m is None or y_m is None or z_m is None or r_rad is None or t_rad is None:
-        return None
-    return StagePosition(x_m=x_m, y_m=y_m, z_m=z_m, r_rad=r_rad, t_rad=t_rad)
+    return stated_stage(*(ini.number("Stage", f"Stage{axis}") for axis in "XYZRT"))
 
 
 def _instrument(ini: IniText, xml: Mapping[str, str]) -> InstrumentInfo | None:

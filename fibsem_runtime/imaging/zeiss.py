@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, ImagePoint, StagePosition
+from fibsem_runtime.core import BeamSettings, BeamType, DetectorSettings, ImageMetadata, StagePosition
 from fibsem_runtime.core.image import InstrumentInfo
+from fibsem_runtime.imaging.stated import stated_beam, stated_detector, stated_stage
 from fibsem_runtime.imaging.texts import parse_angle_rad, parse_quantity, plain, square_pixel_m
 
 TEXT_KEY: Final = "CZ_SEM"
@@ -120,53 +121,48 @@ def _time(values: Values) -> datetime | None:
 
 
 def _beam(values: Values, beam_type: BeamType | None, hfw_m: float | None) -> BeamSettings | None:
-    """Return the acquiring beam; the electron beam's shift and both stigmators are per cent of their range.
-
-    A shift in per cent is no shift in metres and reads as none, as everywhere a file states none.
-    """
-    if beam_type is None or hfw_m is None:
+    """Return the acquiring beam; a shift of the electron beam is per cent of its range, which is no length."""
+    if beam_type is None:
         return None
-    is_ion = beam_type is BeamType.ION
-    voltage_v = values.si("V", *(("AP_FIB_EHT_ACTUAL",) if is_ion else ("AP_ACTUALKV", "AP_MANUALKV")))
-    current_a = values.si("A", "AP_FIB_PROBE_CURRENT_ACTUAL" if is_ion else "AP_IPROBE")
-    working_distance_m = values.si("m", "AP_FIB_WORKING_DISTANCE" if is_ion else "AP_WD")
-    if voltage_v is None or current_a is None or working_distance_m is None:
-        return None
-    column = "AP_FIB_" if is_ion else "AP_"
-    shift = "AP_FIB_BEAM_SHIFT" if is_ion else "AP_BEAMSHIFT"
-    return BeamSettings(
-        voltage_v=voltage_v,
-        beam_current_a=current_a,
-        working_distance_m=working_distance_m,
+    if beam_type is BeamType.ION:
+        return stated_beam(
+            voltage_v=values.si("V", "AP_FIB_EHT_ACTUAL"),
+            beam_current_a=values.si("A", "AP_FIB_PROBE_CURRENT_ACTUAL"),
+            working_distance_m=values.si("m", "AP_FIB_WORKING_DISTANCE"),
+            hfw_m=hfw_m,
+            shift_x_m=values.si("m", "AP_FIB_BEAM_SHIFT_X"),
+            shift_y_m=values.si("m", "AP_FIB_BEAM_SHIFT_Y"),
+            stigmation_x=None,
+            stigmation_y=None,
+            scan_rotation_rad=values.angle_rad("AP_FIB_SCAN_ROTATION"),
+        )
+    is_turned = values.text("DP_SCAN_ROT").upper() != "OFF"
+    return stated_beam(
+        voltage_v=values.si("V", "AP_ACTUALKV", "AP_MANUALKV"),
+        beam_current_a=values.si("A", "AP_IPROBE"),
+        working_distance_m=values.si("m", "AP_WD"),
         hfw_m=hfw_m,
-        shift=ImagePoint(values.si("m", f"{shift}_X") or 0.0, values.si("m", f"{shift}_Y") or 0.0),
-        stigmation_x=values.si("%", f"{column}STIG_X") or 0.0,
-        stigmation_y=values.si("%", f"{column}STIG_Y") or 0.0,
-        scan_rotation_rad=_scan_rotation_rad(values, is_ion),
+        shift_x_m=None,
+        shift_y_m=None,
+        stigmation_x=values.si("%", "AP_STIG_X"),
+        stigmation_y=values.si("%", "AP_STIG_Y"),
+        scan_rotation_rad=values.angle_rad("AP_SCANROTATION") if is_turned else None,
     )
 
 
-def _scan_rotation_rad(values: Values, is_ion: bool) -> float:
-    if is_ion:
-        return values.angle_rad("AP_FIB_SCAN_ROTATION") or 0.0
-    is_off = values.text("DP_SCAN_ROT").upper() == "OFF"
-    return 0.0 if is_off else values.angle_rad("AP_SCANROTATION") or 0.0
-
-
 def _detector(values: Values) -> DetectorSettings | None:
-    name = values.text("DP_DETECTOR_CHANNEL", "DP_DETECTOR_TYPE")
-    brightness, contrast = values.si("%", "AP_BRIGHTNESS"), values.si("%", "AP_CONTRAST")
-    if not name or brightness is None or contrast is None:
-        return None
-    return DetectorSettings(name=name, mode="", brightness_fraction=brightness / 100, contrast_fraction=contrast / 100)
+    return stated_detector(
+        values.text("DP_DETECTOR_CHANNEL", "DP_DETECTOR_TYPE"),
+        "",
+        brightness_percent=values.si("%", "AP_BRIGHTNESS"),
+        contrast_percent=values.si("%", "AP_CONTRAST"),
+    )
 
 
 def _stage(values: Values) -> StagePosition | None:
     x_m, y_m, z_m = (values.si("m", f"AP_STAGE_AT_{axis}") for axis in "XYZ")
-    r_rad, t_rad = values.angle_rad("AP_STAGE_AT_R"), values.angle_rad("AP_STAGE_AT_T")
-    if x_m is None or y_m is None or z_m is None or r_rad is None or t_rad is None:
-        return None
-    return StagePosition(x_m=x_m, y_m=y_m, z_m=z_m, r_rad=r_rad, t_rad=t_rad)
+    r_rad, t_rad = (values.angle_rad(f"AP_STAGE_AT_{axis}") for axis in "RT")
+    return stated_stage(x_m, y_m, z_m, r_rad, t_rad)
 
 
 def _instrument(values: Values) -> InstrumentInfo | None:

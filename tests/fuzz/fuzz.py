@@ -28,7 +28,7 @@ MEMORY_MB = 3000
 LARGEST_CORPUS = 36
 """Inputs that are kept of a target: eight targets stay below 300 files."""
 
-READERS = "reader origin pixels texts tescan zeiss thermofisher fibsemos description"
+READERS = "reader origin pixels stated texts tescan zeiss thermofisher fibsemos description"
 FOUND = re.compile(r"[0-9a-f]{16}")
 """Names of corpus files: the beginning of libFuzzer's hash."""
 
