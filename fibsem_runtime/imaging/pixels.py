@@ -1,8 +1,9 @@
-"""Pixels of a TIFF page as gray levels: uncompressed, palettes of grays, equal colour channels, inverted."""
+"""Pixels of a TIFF page or a PNG as gray levels: palettes of grays, equal colour channels, inverted, compressed."""
 
 from __future__ import annotations
 
 import math
+import struct
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,25 @@ _BY_TIFFFILE: Final = (1, 8, 32773, 32946)
 
 _BY_OPENCV: Final = (5, 7)
 """LZW, which OpenCV writes unless it is told otherwise, and JPEG: decoded by OpenCV's libtiff."""
+
+
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_SIZE: Final = struct.Struct(">16xII")
+"""Width and height in the header chunk, which is the first of every PNG (ISO/IEC 15948 section 11.2.2)."""
+
+
+def read_png(path: Path) -> NDArray[Any]:
+    """Return the (height, width) pixels of a PNG.
+
+    Raises `ImageFileError` for one that is damaged (its checksums tell), larger than `MAX_PIXEL_COUNT` or in colour.
+    """
+    content = path.read_bytes()
+    width_px, height_px = _PNG_SIZE.unpack_from(content) if len(content) >= _PNG_SIZE.size else (0, 0)
+    _refuse_large(path, width_px, height_px)
+    pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ImageFileError(f"cannot read the image {path}: the PNG is damaged or cut off; copy it again")
+    return _single_channel(path, pixels)
 
 
 def read_gray(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:
@@ -52,11 +72,9 @@ def _single_page(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPage:
     others = [p for p in tif.pages[1:] if p.shape[:2] == page.shape[:2]]
     if others:
         raise ImageFileError(f"the file {path} holds {1 + len(others)} images; split the stack into single images")
-    if page.size > MAX_PIXEL_COUNT * 4 or page.imagewidth * page.imagelength > MAX_PIXEL_COUNT:
-        raise ImageFileError(
-            f"the image {path} has {page.imagewidth} x {page.imagelength} pixels, the limit is "
-            f"{MAX_PIXEL_COUNT}; crop it or read a part of it with another program"
-        )
+    _refuse_large(path, page.imagewidth, page.imagelength)
+    if page.size > MAX_PIXEL_COUNT * 4:
+        raise ImageFileError(f"the image {path} has {page.samplesperpixel} channels; save it as 8- or 16-bit gray")
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if not ends or 0 in page.dataoffsets or 0 in page.databytecounts or max(ends) > tif.filehandle.size:
         raise ImageFileError(
@@ -67,6 +85,14 @@ def _single_page(path: Path, tif: tifffile.TiffFile) -> tifffile.TiffPage:
     if len(ends) < segments and not page.is_contiguous:
         raise ImageFileError(f"the image {path} has {len(ends)} of its {segments} strips or tiles; copy it again")
     return page
+
+
+def _refuse_large(path: Path, width_px: int, height_px: int) -> None:
+    if width_px * height_px > MAX_PIXEL_COUNT:
+        raise ImageFileError(
+            f"the image {path} has {width_px} x {height_px} pixels, the limit is {MAX_PIXEL_COUNT}; crop it or read a "
+            "part of it with another program"
+        )
 
 
 def _decode_with_opencv(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:

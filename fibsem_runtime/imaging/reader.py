@@ -1,4 +1,4 @@
-"""Image files in: read the pixels of a TIFF strictly and its metadata leniently."""
+"""Image files in: read pixels strictly and metadata leniently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fibsem_runtime.core import Image, ImageMetadata
 from fibsem_runtime.core.errors import ImageFileError
 from fibsem_runtime.imaging.origin import TAGS, FileTags, find_origin
-from fibsem_runtime.imaging.pixels import read_gray
+from fibsem_runtime.imaging.pixels import PNG_SIGNATURE, read_gray, read_png
 
 _MALFORMED: Final = (
     tifffile.TiffFileError,
@@ -33,16 +33,14 @@ _MALFORMED: Final = (
 
 
 def read_image(path: Path) -> Image:
-    """Read a TIFF of our own, fibsemOS, Thermo Fisher, TESCAN, Zeiss or any program; gray, or colours that are grays.
+    """Read a TIFF of our own, fibsemOS, Thermo Fisher, TESCAN, Zeiss or any program, or a PNG, as TESCAN writes them.
 
-    Metadata never make it fail: what is absent or broken is None, and foreign texts are kept whole in
-    ``metadata.extra``. Rows of a declared data bar are cut off. The header that TESCAN writes beside an image is read
-    with it. Raises `ImageFileError` for a file that is missing, damaged, not a TIFF, too large or colour.
+    Gray, or colours that are grays. Metadata never make it fail: what is absent or broken is None, and foreign texts
+    are kept whole in ``metadata.extra``. Rows of a declared data bar are cut off. The header that TESCAN writes beside
+    an image is read with it. Raises `ImageFileError` for a file that is missing, damaged, neither, too large or colour.
     """
     try:
-        with tifffile.TiffFile(path) as tif:
-            tags = _read_tags(tif)
-            pixels = read_gray(path, tif)
+        pixels, tags = (read_png(path), {}) if _is_png(path) else _read_tiff(path)
     except OSError as error:
         reason = error.strerror or "the file cannot be read"
         raise ImageFileError(f"cannot read the image {path}: {reason}; check the path and its permissions") from error
@@ -55,6 +53,16 @@ def read_image(path: Path) -> Image:
     origin = find_origin(FileTags(path=path, shape=(pixels.shape[0], pixels.shape[1]), by_code=tags))
     rows = min(origin.row_count or pixels.shape[0], pixels.shape[0])
     return _as_image(path, pixels[:rows], origin.metadata)
+
+
+def _is_png(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], dict[int, bytes]]:
+    with tifffile.TiffFile(path) as tif:
+        return read_gray(path, tif), _read_tags(tif)
 
 
 def _first_line(error: BaseException) -> str:

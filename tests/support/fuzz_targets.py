@@ -178,8 +178,9 @@ def _tagged(code: int, raw: bytes) -> bytes:
     return _tiff(extratags=[(code, "B", len(raw), raw, True)])
 
 
-def _lzw() -> bytes:
-    return bytes(cv2.imencode(".tif", ramp())[1].tobytes())
+def _by_opencv(suffix: str) -> bytes:
+    """Return an LZW-compressed TIFF or a PNG."""
+    return bytes(cv2.imencode(suffix, ramp())[1].tobytes())
 
 
 def _chunk(index: int, data: bytes) -> bytes:
@@ -254,10 +255,15 @@ TARGETS = {
         run=tiff_file,
         seeds=(
             *(_tiff(), _tiff(bigtiff=True), _tiff(byteorder=">"), _tiff(compression="deflate", rowsperstrip=4)),
-            *(_tiff(tile=(16, 16)), _lzw(), _tiff(photometric="miniswhite"), _tiff(description=_DESCRIPTION.decode())),
+            *(
+                _tiff(tile=(16, 16)),
+                _by_opencv(".tif"),
+                _tiff(photometric="miniswhite"),
+                _tiff(description=_DESCRIPTION.decode()),
+            ),
             _tiff(photometric="palette", colormap=np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)),
             *(_tagged(THERMO_TAG, _THERMO_INI), _tagged(ZEISS_TAG, zeiss_text().encode("latin-1"))),
-            _tagged(TESCAN_TAG, tescan_blob(MIRA3_MAIN, MIRA3_SEM)),
+            *(_tagged(TESCAN_TAG, tescan_blob(MIRA3_MAIN, MIRA3_SEM)), _by_opencv(".png")),
         ),
         max_bytes=8192,
     ),

@@ -503,3 +503,37 @@ def test_missing_strips_are_no_black_rows(tmp_path: Path, options: Mapping[str, 
             tag.overwrite(tag.value[:count])
     with pytest.raises(ImageFileError, match=rf"has {count} of its {count + 1} strips or tiles"):
         read_image(path)
+
+
+def write_png(path: Path, pixels: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+@pytest.mark.parametrize("name", ["frame-png.hdr", "frame.hdr"])
+def test_the_png_that_tescan_writes_has_its_header_beside_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(ini(AMBER | {"MAIN": AMBER_MAIN | {"ImageStripSize": "4"}}))
+    image = read_image(write_png(tmp_path / "frame.png", ramp(dtype=np.uint16)))
+    assert image.pixel_size_m == 13.009943e-9
+    assert image.data.dtype == np.uint16 and np.array_equal(image.data, ramp()[:8])
+
+
+def test_a_png_without_a_header_has_no_metres(tmp_path: Path) -> None:
+    image = read_image(write_png(tmp_path / "frame.png", np.stack([ramp()] * 3, axis=-1)))
+    assert np.array_equal(image.data, ramp()) and image.metadata.pixel_size_m is None
+
+
+@pytest.mark.parametrize("change", ["cut", "flip", "header only", "colour", "huge"])
+def test_a_png_that_cannot_be_used_is_one_clear_line(tmp_path: Path, change: str) -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (64, 64, 3), np.uint8)
+    path = write_png(tmp_path / "frame.png", noise)
+    content = bytearray(path.read_bytes())
+    if change == "flip":
+        content[len(content) // 2] ^= 255
+    if change == "huge":
+        content[16:24] = (60000).to_bytes(4, "big") * 2
+    path.write_bytes(content[: {"cut": -500, "header only": 8}.get(change, len(content))])
+    reason = {"colour": "is in colour", "huge": "the limit is"}.get(change, "damaged or cut off")
+    with pytest.raises(ImageFileError, match=reason) as caught:
+        read_image(path)
+    assert "\n" not in str(caught.value)
