@@ -485,6 +485,21 @@ def test_a_changed_thermo_pixel_size(tmp_path: Path, old: bytes, new: bytes, pix
     assert found_m == (None if pixel_size_m is None else pytest.approx(pixel_size_m, rel=1e-6))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_real_thermo_text_cuts_an_undeclared_data_bar(tmp_path: Path, channels: int) -> None:
+    """As on the Scios: 68 rows below the 1024 of ResolutionY, and DatabarHeight empty; also when saved as RGB."""
+    with tifffile.TiffFile(data_folder("vendor_tiff", "thermo_electron_hfw150um.tif")) as tif:
+        tag, pixels = tif.pages.first.tags[THERMO_TAG], tif.pages.first.asarray()
+        tif.filehandle.seek(tag.valueoffset)
+        raw = tif.filehandle.read(tag.valuebytecount)
+    barred = np.vstack([pixels, np.full((68, pixels.shape[1]), 255, np.uint8)])
+    options = {"photometric": "rgb"} if channels == 3 else {}
+    stored = np.repeat(barred[..., None], 3, axis=-1) if channels == 3 else barred
+    image = read_image(write_tiff(tmp_path / "a.tif", stored, {THERMO_TAG: raw}, **options))
+    assert np.array_equal(image.data, pixels)
+    assert image.pixel_size_m == pytest.approx(97.6562e-9)
+
+
 def test_a_vendor_image_survives_our_own_format(tmp_path: Path) -> None:
     image = read_image(write_tescan(tmp_path / "mira.tif", MIRA3_MAIN, MIRA3_SEM))
     write_image(tmp_path / "ours.tif", image)
