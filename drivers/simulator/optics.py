@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulator.bands import BAND, in_bands
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
 from drivers.simulator.layers import Sight, overlay
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
@@ -137,7 +138,7 @@ def noise_free_signal(
         sights = [Sight(sample=sample, view=view), *others]
         overlay(signal, sky, sights, region, look, step_fraction=_STEP_FRACTION)
     if optics.edge_brightening:
-        signal += _beam_look(conditions.beam_type, optics).edge_gain * _edges(sky, escape_px)
+        _brighten_edges(signal, sky, escape_px, _beam_look(conditions.beam_type, optics).edge_gain)
     signal = blur(signal, covariance)
     asked = region_of(settings)
     row, column = asked.top_px - region.top_px, asked.left_px - region.left_px
@@ -166,12 +167,22 @@ def _noisy_signal(
     )
 
 
-def _edges(sky: NDArray[np.float32], escape_px: float) -> NDArray[np.float32]:
-    """Return how much more open a point is than its surroundings within the escape length: bright rims of trenches."""
+def _brighten_edges(signal: NDArray[np.float32], sky: NDArray[np.float32], escape_px: float, edge_gain: float) -> None:
+    """Add how much more open a point is than its surroundings within the escape length: bright rims of trenches."""
     sigma = max(escape_px, 0.3)
-    size = 2 * math.ceil(3 * sigma) + 1
-    around = cv2.GaussianBlur(sky, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.maximum(sky - around, 0), np.float32)
+    reach = math.ceil(3 * sigma)
+    size = (2 * reach + 1, 2 * reach + 1)
+
+    def add(first: int, last: int) -> None:
+        top = max(first - reach, 0)
+        near = sky[top : last + reach]
+        gain = cv2.GaussianBlur(near, size, sigma, borderType=cv2.BORDER_REPLICATE)[first - top : last - top]
+        np.subtract(sky[first:last], gain, out=gain)
+        np.maximum(gain, 0, out=gain)
+        gain *= np.float32(edge_gain)
+        signal[first:last] += gain
+
+    in_bands(add, len(sky), band=max(BAND, 4 * reach))
 
 
 def _range_m(conditions: Conditions, optics: OpticsSettings) -> float:

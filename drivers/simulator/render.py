@@ -25,6 +25,9 @@ LookArrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float32], NDArray[
 
 _PATCH_SHIFT: Final = 3
 """Rays of 8 x 8 pixels are started together."""
+_DRAWN_BAND: Final = 16
+"""Rows drawn at once; few, because trenches make some rows several times as costly as others."""
+
 _SKY_STEP: Final = 0.05
 _NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
 _CENTRE: Final = np.array([[0.5, 0.5]])
@@ -81,14 +84,14 @@ def draw(scene: Scene, look: LookArrays, *, step_fraction: float) -> tuple[NDArr
     def draw_once(first: int, last: int) -> None:
         kernel(*scene.arrays, *look, _CENTRE, everywhere, first, last, signal, sky)
 
-    in_bands(draw_once, shape[0])
+    in_bands(draw_once, shape[0], band=_DRAWN_BAND)
     edges = np.empty(shape, np.bool_)
     in_bands(lambda first, last: _find_edges(signal, sky, step_fraction, first, last, edges), shape[0])
 
     def draw_edges(first: int, last: int) -> None:
         kernel(*scene.arrays, *look, _EIGHT_ROOKS, edges, first, last, signal, sky)
 
-    in_bands(draw_edges, shape[0])
+    in_bands(draw_edges, shape[0], band=_DRAWN_BAND)
     return signal, sky
 
 
