@@ -127,6 +127,10 @@ class EssenceIonBeam(EssenceColumn[IonPort, IonColumnSettings]):
         if self.limits.verify_probe_current:
             self._check_probe_current(preset, self.port.probe_current_a())
 
+    def activate(self, name: str) -> None:
+        """Activate one of the configured presets; see `set_current`."""
+        self._activate(next(preset for preset in self.limits.presets if preset.name == name))
+
     def _known_preset(self) -> IonPreset:
         voltage_v = self.port.voltage_v()
         if self._preset is None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
-from drivers.essence.ports import Layer, LayerObject
+from drivers.essence.ports import AnyLayerObject, Layer, LayerAnnulus, LayerDot, LayerLine, LayerObject
 from drivers.essence.settings import DrawBeamSettings
 from fibsem_runtime.core import ImagePoint
 from fibsem_runtime.core.errors import MillingError, NotSupportedError, RefusedSettingError
-from fibsem_runtime.hal.shapes import CrossSection, MillingSettings, RectangleShape, ScanDirection
+from fibsem_runtime.hal.shapes import (
+    CircleShape,
+    CrossSection,
+    LineShape,
+    MillingSettings,
+    RectangleShape,
+    ScanDirection,
+    Shape,
+    ShapeKind,
+)
+
+DrawnShape: TypeAlias = RectangleShape | LineShape | CircleShape
+"""Shapes that the public facts about DrawBeam suffice for (vendor-tescan.md A5)."""
 
 _TRAVEL_RAD: Final = {
     ScanDirection.LEFT_TO_RIGHT: 0.0,
@@ -36,7 +48,36 @@ SMALLEST_REST_FRACTION: Final = 1e-3
 instrument may refuse as too small (al#51), and a thousandth of its beam time."""
 
 
-def layer_of(shapes: Sequence[RectangleShape], settings: MillingSettings, drawbeam: DrawBeamSettings) -> Layer:
+def drawable(shapes: Iterable[Shape], kinds: frozenset[ShapeKind]) -> list[DrawnShape]:
+    """Return the shapes when a layer can hold all of them; raise `NotSupportedError` naming the one that it cannot."""
+    found: list[DrawnShape] = []
+    for shape in shapes:
+        if shape.kind not in kinds or not isinstance(shape, DrawnShape):
+            known = ", ".join(sorted(kind.value.lower() for kind in kinds))
+            raise NotSupportedError(
+                f"a {shape.kind.value.lower()} was asked for, this interface to DrawBeam draws: {known}; nothing was "
+                "drawn"
+            )
+        found.append(shape)
+    return found
+
+
+def dot_layer(
+    point: ImagePoint, duration_s: float, *, field_m: float, current_a: float, drawbeam: DrawBeamSettings
+) -> Layer:
+    """Return the layer that exposes one point for a time; its rate plays no part."""
+    return Layer(
+        field_m=field_m,
+        beam_current_a=current_a,
+        spot_size_m=drawbeam.spot_size_m,
+        rate_m3_per_c=RATE_LIMITS_M3_PER_C[1],
+        dwell_time_s=drawbeam.dwell_time_s,
+        spacing_ratio=drawbeam.spacing_ratio,
+        objects=(LayerDot(point=point, duration_s=duration_s),),
+    )
+
+
+def layer_of(shapes: Sequence[DrawnShape], settings: MillingSettings, drawbeam: DrawBeamSettings) -> Layer:
     """Return the layer that mills ``shapes`` one after the other.
 
     Raises `MillingError` for an empty pattern and sizes that are not above zero, `RefusedSettingError` for a removal
@@ -45,8 +86,8 @@ def layer_of(shapes: Sequence[RectangleShape], settings: MillingSettings, drawbe
     if not shapes:
         raise MillingError("asked to draw a pattern without shapes; nothing was drawn")
     for shape in shapes:
-        if not min(shape.width_m, shape.height_m, shape.depth_m) > 0:
-            raise MillingError(f"a shape needs a width, height and depth above 0 m, got {shape}; nothing was drawn")
+        if not min(shape.area_m2, shape.depth_m) > 0:
+            raise MillingError(f"a shape needs a size and a depth above 0 m, got {shape}; nothing was drawn")
     return Layer(
         field_m=settings.hfw_m,
         beam_current_a=settings.beam_current_a,
@@ -54,25 +95,26 @@ def layer_of(shapes: Sequence[RectangleShape], settings: MillingSettings, drawbe
         rate_m3_per_c=_rate_m3_per_c(settings),
         dwell_time_s=drawbeam.dwell_time_s,
         spacing_ratio=drawbeam.spacing_ratio,
-        objects=tuple(_object(shape, drawbeam.advances_at_zero_angle) for shape in shapes),
+        objects=tuple(_object(shape, drawbeam) for shape in shapes),
     )
 
 
-def expected_s(shapes: Sequence[RectangleShape], settings: MillingSettings) -> float:
+def expected_s(shapes: Sequence[DrawnShape], settings: MillingSettings) -> float:
     """Return volume / (rate x current), with about half of it for a staircase (vendor-tescan.md A5)."""
     return sum(_charge_c(shape, settings.dose_c_per_m3) for shape in shapes) / settings.beam_current_a
 
 
-def remaining_shapes(shapes: Sequence[RectangleShape], spent_fraction: float) -> list[RectangleShape]:
+def remaining_shapes(shapes: Sequence[DrawnShape], spent_fraction: float) -> list[DrawnShape]:
     """Return what is left to mill when ``spent_fraction`` of the beam time of all shapes, in order, is spent.
 
     Objects are milled one after the other: finished ones fall away. A whole-area rectangle is scanned many times, so
-    that the rest is the rest of its depth; a cleaning cross-section is milled line by line, so that the rest is the
-    part towards the face. Raises `NotSupportedError` within a staircase, whose order of passes is not public.
+    that the rest is the rest of its depth; so are lines and discs (assumed). A cleaning cross-section is milled line by
+    line, so that the rest is the part towards the face. Raises `NotSupportedError` within a staircase, whose order of
+    passes is not public.
     """
     charges = [_charge_c(shape, 1.0) for shape in shapes]
     spent = spent_fraction * sum(charges)
-    left: list[RectangleShape] = []
+    left: list[DrawnShape] = []
     for shape, charge in zip(shapes, charges, strict=True):
         done_fraction = min(1.0, max(0.0, spent / charge))
         spent -= charge
@@ -83,14 +125,18 @@ def remaining_shapes(shapes: Sequence[RectangleShape], spent_fraction: float) ->
     return left
 
 
-def _is_done(shape: RectangleShape, done_fraction: float) -> bool:
-    is_thin = shape.cross_section is CrossSection.CLEANING and (
-        (1 - done_fraction) * _travel_length_m(shape) < SMALLEST_REST_M
+def _is_done(shape: DrawnShape, done_fraction: float) -> bool:
+    is_thin = (
+        isinstance(shape, RectangleShape)
+        and shape.cross_section is CrossSection.CLEANING
+        and (1 - done_fraction) * _travel_length_m(shape) < SMALLEST_REST_M
     )
     return is_thin or 1 - done_fraction < SMALLEST_REST_FRACTION
 
 
-def _rest_of(shape: RectangleShape, done_fraction: float) -> RectangleShape:
+def _rest_of(shape: DrawnShape, done_fraction: float) -> DrawnShape:
+    if not isinstance(shape, RectangleShape):
+        return replace(shape, depth_m=shape.depth_m * (1 - done_fraction))
     if shape.cross_section is CrossSection.REGULAR:
         raise NotSupportedError(
             "asked to go on within a staircase (RegularCrossSection), whose order of passes is not public; "
@@ -122,7 +168,22 @@ def _travel_length_m(shape: RectangleShape) -> float:
     return shape.width_m if _is_sideways(shape) else shape.height_m
 
 
-def _object(shape: RectangleShape, advances_at_zero_angle: ScanDirection) -> LayerObject:
+def _object(shape: DrawnShape, drawbeam: DrawBeamSettings) -> AnyLayerObject:
+    if isinstance(shape, LineShape):
+        # A line is as wide as the spot of its layer; what the asked width adds or takes is made up for in depth.
+        depth_m = shape.depth_m * shape.width_m / drawbeam.spot_size_m
+        return LayerLine(start=shape.start, end=shape.end, depth_m=depth_m)
+    if isinstance(shape, CircleShape):
+        return LayerAnnulus(
+            centre=shape.centre,
+            outer_radius_m=shape.outer_diameter_m / 2,
+            inner_radius_m=shape.inner_diameter_m / 2,
+            depth_m=shape.depth_m,
+        )
+    return _rectangle(shape, drawbeam.advances_at_zero_angle)
+
+
+def _rectangle(shape: RectangleShape, advances_at_zero_angle: ScanDirection) -> LayerObject:
     """Return the object turned so that its milled line advances as asked; DrawBeam names no direction."""
     turn_rad = math.remainder(_TRAVEL_RAD[shape.scan_direction] - _TRAVEL_RAD[advances_at_zero_angle], math.tau)
     is_quarter = abs(math.cos(turn_rad)) < 0.5
@@ -137,8 +198,9 @@ def _object(shape: RectangleShape, advances_at_zero_angle: ScanDirection) -> Lay
     )
 
 
-def _charge_c(shape: RectangleShape, dose_c_per_m3: float) -> float:
-    half = 0.5 if shape.cross_section is CrossSection.REGULAR else 1.0
+def _charge_c(shape: DrawnShape, dose_c_per_m3: float) -> float:
+    is_staircase = isinstance(shape, RectangleShape) and shape.cross_section is CrossSection.REGULAR
+    half = 0.5 if is_staircase else 1.0
     return half * shape.area_m2 * shape.depth_m * dose_c_per_m3
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 from drivers.essence.exposure import Exposure
 from drivers.essence.ion import EssenceIonBeam
-from drivers.essence.pattern import expected_s, layer_of, remaining_shapes
+from drivers.essence.pattern import DrawnShape, dot_layer, drawable, expected_s, layer_of, remaining_shapes
 from drivers.essence.ports import DrawBeamPort, Phase
 from drivers.essence.settings import DrawBeamSettings
-from fibsem_runtime.core import CancelToken, Clock
+from fibsem_runtime.core import CancelToken, Clock, ImagePoint
 from fibsem_runtime.core.errors import FibsemError, HardwareError, InterlockError, MillingError, RefusedSettingError
 from fibsem_runtime.core.units import format_quantity
 from fibsem_runtime.hal.devices import MillingProgress, MillingState
 from fibsem_runtime.hal.field import outside_field
-from fibsem_runtime.hal.shapes import MillingSettings, RectangleShape, Shape, ShapeKind, rectangles_only
+from fibsem_runtime.hal.shapes import MillingSettings, Shape, ShapeKind
 
 _SAME = 1e-6
 """Relative difference below which two currents or voltages are the same setting."""
@@ -34,7 +34,7 @@ _STATES = {
 class Drawing:
     """What is loaded: ``base_s`` of its beam time was spent before, ``total_s`` is all of it."""
 
-    shapes: list[RectangleShape]
+    shapes: list[DrawnShape]
     settings: MillingSettings
     total_s: float
     base_s: float = 0.0
@@ -45,7 +45,7 @@ class Drawing:
 
 @dataclass(kw_only=True)
 class EssencePatterning:
-    """Mill rectangles with the ion beam through one DrawBeam layer at a time."""
+    """Mill with the ion beam through one DrawBeam layer at a time."""
 
     port: DrawBeamPort
     ion: EssenceIonBeam
@@ -57,7 +57,7 @@ class EssencePatterning:
     @property
     def shape_kinds(self) -> frozenset[ShapeKind]:
         """Return the shapes that can be drawn."""
-        return frozenset({ShapeKind.RECTANGLE})
+        return self.port.shape_kinds
 
     def draw(self, shapes: Sequence[Shape], settings: MillingSettings) -> float:
         """Replace what is drawn and return DrawBeam's estimate; see `fibsem_runtime.hal.devices.Milling`.
@@ -66,9 +66,9 @@ class EssencePatterning:
         preset or unit mills nothing (milling.md T2, T17).
         """
         self._refuse_unless_idle()
-        rectangles = rectangles_only(shapes)
-        layer = layer_of(rectangles, settings, self.limits)
-        problem = outside_field(rectangles, hfw_m=settings.hfw_m)
+        drawn = drawable(shapes, self.shape_kinds)
+        layer = layer_of(drawn, settings, self.limits)
+        problem = outside_field(drawn, hfw_m=settings.hfw_m)
         if problem:
             raise MillingError(f"the pattern does not fit its field: {problem}; nothing was drawn")
         self._refuse_other_conditions(settings)
@@ -77,8 +77,8 @@ class EssencePatterning:
         self.ion.set_field(settings.hfw_m)
         self.port.load(layer)
         total_s = self.port.estimate_s()
-        self._check_estimate(total_s, expected_s(rectangles, settings))
-        self._drawing = Drawing(shapes=rectangles, settings=settings, total_s=total_s)
+        self._check_estimate(total_s, expected_s(drawn, settings))
+        self._drawing = Drawing(shapes=drawn, settings=settings, total_s=total_s)
         return total_s
 
     def run(self, *, duration_s: float | None = None, skip_s: float = 0.0, cancel: CancelToken) -> MillingProgress:
@@ -95,14 +95,7 @@ class EssencePatterning:
         until_s = drawing.total_s if duration_s is None else min(drawing.total_s, drawing.milled_s + duration_s)
         if drawing.finished or until_s <= drawing.milled_s:
             return self._progress(drawing)
-        exposure = Exposure(
-            port=self.port,
-            clock=self.clock,
-            limits=self.limits,
-            layer_s=drawing.total_s - drawing.base_s,
-            beam_is_on=self.ion.is_on,
-            stop_asked=self._stop_asked,
-        )
+        exposure = self._exposure(drawing.total_s - drawing.base_s)
         # A frame taken since the drawing or the last pause may have another field.
         self.ion.set_field(drawing.settings.hfw_m)
         # Asked once more immediately before the beam starts (safety.md section 2, fibsem-os #148).
@@ -120,6 +113,30 @@ class EssencePatterning:
         drawing.finished = ended
         return self._progress(drawing)
 
+    def expose_dot(self, point: ImagePoint, *, duration_s: float, cancel: CancelToken) -> None:
+        """Expose one point for ``duration_s``; replaces what is drawn and leaves nothing drawn, on every exit.
+
+        Raises `MillingError` when DrawBeam does not expose it, or not for as long as asked.
+        """
+        self._refuse_unless_idle()
+        self.ion.require_beam("a spot")
+        beam = self.ion.settings()
+        self._clear(self.port)
+        layer = dot_layer(point, duration_s, field_m=beam.hfw_m, current_a=beam.beam_current_a, drawbeam=self.limits)
+        self.port.load(layer)
+        cancel.raise_if_cancelled()
+        self._stop_asked.clear()
+        exposure = self._exposure(duration_s)
+        try:
+            spent_s, ended = exposure.run_until(duration_s, from_s=0.0, cancel=cancel)
+        except FibsemError as error:
+            self._stop_after(error)
+            raise
+        self.stop()
+        cancel.raise_if_cancelled()
+        if not ended:
+            raise MillingError(f"the spot was exposed for {spent_s:.1f} of {duration_s:g} s and then stopped")
+
     def stop(self) -> None:
         """Stop, confirm that DrawBeam is idle and unload the layer; safe to call twice and from any thread.
 
@@ -136,6 +153,16 @@ class EssencePatterning:
     def state(self) -> MillingState:
         """Read the state of DrawBeam."""
         return _STATES[self.port.status().phase]
+
+    def _exposure(self, layer_s: float) -> Exposure:
+        return Exposure(
+            port=self.port,
+            clock=self.clock,
+            limits=self.limits,
+            layer_s=layer_s,
+            beam_is_on=self.ion.is_on,
+            stop_asked=self._stop_asked,
+        )
 
     def _confirm_idle(self, port: DrawBeamPort) -> None:
         deadline_s = self.clock.monotonic_s() + self.limits.stop_timeout_s

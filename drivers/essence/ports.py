@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint, Pixels, StagePosition
-from fibsem_runtime.hal.shapes import CrossSection
+from fibsem_runtime.hal.shapes import CrossSection, ShapeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,21 @@ class ColumnPort(Protocol):
     def auto_signal(self) -> None:
         """Let the instrument set gain and black level."""
 
+    def turn_on(self) -> None:
+        """Switch the beam on; it comes on later."""
+
+    def turn_off(self) -> None:
+        """Switch the beam off; it goes off later."""
+
+    def detectors(self) -> Sequence[str]:
+        """Read the names of the detectors."""
+
+    def select_detector(self, name: str) -> None:
+        """Use one of the detectors from the next frame on."""
+
+    def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
+        """Set black level (brightness) and gain (contrast) of the detector in use."""
+
     def scan(self, request: Scan, *, cancel: CancelToken) -> Pixels:
         """Scan one frame and return the pixels of the scanned area."""
 
@@ -115,6 +130,15 @@ class ElectronPort(ColumnPort, Protocol):
 
     def set_working_distance(self, working_distance_m: float) -> None:
         """Focus."""
+
+    def auto_focus(self) -> None:
+        """Let the instrument focus."""
+
+    def presets(self) -> Sequence[str]:
+        """Read the names of the presets, exactly as the instrument spells them."""
+
+    def activate(self, preset: str) -> None:
+        """Activate a preset; resets rotation, field and shift."""
 
     def is_blanked(self) -> bool:
         """Read the blanker."""
@@ -171,6 +195,36 @@ class LayerObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLine:
+    """One line of a layer, as wide as the layer's spot: metres from the field centre, x right, y up."""
+
+    start: ImagePoint
+    end: ImagePoint
+    depth_m: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerAnnulus:
+    """One disc or ring of a layer: metres from the field centre, x right, y up."""
+
+    centre: ImagePoint
+    outer_radius_m: float
+    inner_radius_m: float
+    depth_m: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerDot:
+    """One point of a layer that is exposed for ``duration_s``."""
+
+    point: ImagePoint
+    duration_s: float
+
+
+AnyLayerObject: TypeAlias = LayerObject | LayerLine | LayerAnnulus | LayerDot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """What DrawBeam mills, object after object; ``rate_m3_per_c`` in m³/A/s."""
 
@@ -180,11 +234,15 @@ class Layer:
     rate_m3_per_c: float
     dwell_time_s: float
     spacing_ratio: float
-    objects: tuple[LayerObject, ...]
+    objects: tuple[AnyLayerObject, ...]
 
 
 class DrawBeamPort(Protocol):
     """The patterning engine."""
+
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return the shapes that a layer of this interface can hold."""
 
     def load(self, layer: Layer) -> None:
         """Load a layer; refused while another is loaded."""

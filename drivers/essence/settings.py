@@ -198,9 +198,15 @@ class TimeLimitSettings(Section):
     """How long one answer may take before the connection counts as lost, real seconds.
 
     ``call_s`` covers the longest block of the server, an HV change of 20 s (vendor-tescan.md B6). ``move_s`` covers a
-    stage move. ``busy_s`` is how long presets and auto functions may keep a column busy (A4).
+    stage move. ``busy_s`` is how long presets and auto functions may keep a column busy (A4). Focusing may take
+    ``focus_s``, a beam ``beam_on_s`` to come on, a gas line ``heating_s`` to warm up, the chamber ``pumping_s`` (all
+    assumed; odemis waits 300 s for pumping, B4).
     """
 
     call_s: float = Field(default=30.0, gt=0)
     move_s: float = Field(default=300.0, gt=0)
     busy_s: float = Field(default=60.0, gt=0)
+    focus_s: float = Field(default=180.0, gt=0)
+    beam_on_s: float = Field(default=120.0, gt=0)
+    heating_s: float = Field(default=600.0, gt=0)
+    pumping_s: float = Field(default=900.0, gt=0)

@@ -83,6 +83,27 @@ class SharkColumn:
         self._select(8)
         self.connection.tell(self.functions.auto_signal, _CHANNEL)
 
+    def turn_on(self) -> None:
+        """Switch the beam on."""
+        self.connection.tell(self.functions.beam_on)
+
+    def turn_off(self) -> None:
+        """Switch the beam off."""
+        self.connection.tell(self.functions.beam_off)
+
+    def detectors(self) -> Sequence[str]:
+        """Read the names of the detectors."""
+        return list(self._detector_numbers())
+
+    def select_detector(self, name: str) -> None:
+        """Use a detector from the next frame on."""
+        self.detector_name, self._detector_index = name, None
+
+    def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
+        """Set gain (contrast) and black level (brightness)."""
+        gain_percent, black_percent = contrast_fraction * 100, brightness_fraction * 100
+        self.connection.tell(self.functions.set_gain_black, self._chosen_detector(), gain_percent, black_percent)
+
     def stop_scan(self) -> None:
         """End scanning: the window's live scan, then whatever else scans.
 
@@ -138,8 +159,7 @@ class SharkColumn:
 
     def _chosen_detector(self) -> int:
         if self._detector_index is None:
-            entries = parse_property_map(self.connection.ask_text(self.functions.enumerate_detectors)).values()
-            found = {entry["name"]: entry["detector"] for entry in entries if {"name", "detector"} <= entry.keys()}
+            found = self._detector_numbers()
             index = found.get(self.detector_name, "")
             if not index.isdecimal():
                 raise HardwareError(
@@ -148,6 +168,10 @@ class SharkColumn:
                 )
             self._detector_index = int(index)
         return self._detector_index
+
+    def _detector_numbers(self) -> dict[str, str]:
+        entries = parse_property_map(self.connection.ask_text(self.functions.enumerate_detectors)).values()
+        return {entry["name"]: entry["detector"] for entry in entries if {"name", "detector"} <= entry.keys()}
 
 
 def square_region(request: Scan) -> tuple[int, int, int, int, int, int]:
@@ -201,6 +225,19 @@ class SharkElectronColumn(SharkColumn):
     def set_working_distance(self, working_distance_m: float) -> None:
         """Focus."""
         self.connection.tell("SetWD", to_mm(working_distance_m))
+
+    def auto_focus(self) -> None:
+        """Focus with the detector in use; there is no reply, `is_busy` tells when it has ended."""
+        self._select(8)
+        self.connection.tell("AutoWDFine", _CHANNEL)
+
+    def presets(self) -> Sequence[str]:
+        """Read the names of the presets."""
+        return self.connection.ask_text("PresetEnum").split("\n")
+
+    def activate(self, preset: str) -> None:
+        """Activate a preset; there is no reply."""
+        self.connection.tell("PresetSetEx", preset)
 
     def is_blanked(self) -> bool:
         """Read the electrostatic blanker; in automatic mode it opens with the next scan."""

@@ -12,6 +12,7 @@ from drivers.sharksem.connection import SharkConnection
 from drivers.sharksem.convert import check_drawbeam, to_phase
 from drivers.sharksem.layer import to_xml
 from fibsem_runtime.core.errors import NotSupportedError
+from fibsem_runtime.hal.shapes import ShapeKind
 
 _LAYER: Final = 0
 _CONFIGURATIONS: Final = {0: "none", 1: "offline", 4: "no licence"}
@@ -23,6 +24,11 @@ class SharkDrawBeam:
     """Implement `drivers.essence.ports.DrawBeamPort`."""
 
     connection: SharkConnection
+
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return rectangles: the attributes of other objects in a layer's XML are not public."""
+        return frozenset({ShapeKind.RECTANGLE})
 
     def require_licence(self) -> None:
         """Raise `NotSupportedError` when the instrument has no DrawBeam that mills."""

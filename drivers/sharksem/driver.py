@@ -8,20 +8,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.essence.electron import EssenceElectronBeam
+from drivers.essence.equipment import (
+    EssenceAutoFocus,
+    EssenceDetectors,
+    EssenceElectronPresets,
+    EssenceIonPresets,
+    EssenceSource,
+)
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.stage import EssenceStage
+from drivers.sharksem.chamber_camera import SharkChamberCamera
 from drivers.sharksem.columns import SharkElectronColumn, SharkIonColumn
 from drivers.sharksem.connection import SharkConnection
 from drivers.sharksem.convert import MANUFACTURER
+from drivers.sharksem.coverage import COVERAGE
 from drivers.sharksem.drawbeam import SharkDrawBeam
 from drivers.sharksem.settings import SharkSemSettings
 from drivers.sharksem.stage import SharkStage
-from drivers.sharksem.vacuum import SharkVacuum
+from drivers.sharksem.vacuum import SharkPump, SharkVacuum
 from drivers.sharksem.wire import leading_version
 from fibsem_runtime.core import BeamType, Clock, InstrumentInfo, WallClock
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal.attempts import attempt_all
+from fibsem_runtime.hal.coverage import Coverage
+from fibsem_runtime.hal.equipment import ColumnEquipment
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -65,6 +76,11 @@ class SharkSemPlugin:
     def settings_model(self) -> type[SharkSemSettings]:
         """Return the model of the driver's section of ``config.yaml``."""
         return SharkSemSettings
+
+    @property
+    def coverage(self) -> Coverage:
+        """Say of every HAL function with what function of the protocol it is carried out, or why it is absent."""
+        return COVERAGE
 
     def open(self, settings: SharkSemSettings, *, seed: int, state_directory: Path | None) -> Microscope:
         """Connect; ``seed`` and ``state_directory`` are for simulators and ignored.
@@ -119,6 +135,7 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
     )
     ion.check_presets()
     milling = EssencePatterning(port=drawbeam, ion=ion, clock=clock, limits=settings.milling)
+    vacuum = SharkVacuum(connection=connection)
     return Microscope(
         info=info,
         chain=chain,
@@ -128,7 +145,20 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
         electron_beam=electron,
         ion_beam=ion,
         milling=milling,
-        vacuum=SharkVacuum(connection=connection),
+        electron_equipment=ColumnEquipment(
+            source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
+            detectors=EssenceDetectors(beam=electron),
+            auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
+            presets=EssenceElectronPresets(beam=electron),
+        ),
+        ion_equipment=ColumnEquipment(
+            source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
+            detectors=EssenceDetectors(beam=ion),
+            presets=EssenceIonPresets(beam=ion),
+        ),
+        vacuum=vacuum,
+        pump=SharkPump(vacuum=vacuum, clock=clock, timeout_s=limits.pumping_s),
+        chamber_camera=SharkChamberCamera(connection=connection, clock=clock, info=info),
     )
 
 

@@ -11,6 +11,8 @@ class ColumnFunctions:
     """What one column calls its functions, and its bits of ``IsBusy`` (B2)."""
 
     get_beam: str
+    beam_on: str
+    beam_off: str
     get_voltage: str
     get_field: str
     set_field: str
@@ -21,6 +23,7 @@ class ColumnFunctions:
     enable_channel: str
     auto_signal: str
     get_gain_black: str
+    set_gain_black: str
     scan: str
     stop_scan: str
     data: str
@@ -31,6 +34,8 @@ class ColumnFunctions:
 
 ELECTRON: Final = ColumnFunctions(
     get_beam="HVGetBeam",
+    beam_on="HVBeamOn",
+    beam_off="HVBeamOff",
     get_voltage="HVGetVoltage",
     get_field="GetViewField",
     set_field="SetViewField",
@@ -41,6 +46,7 @@ ELECTRON: Final = ColumnFunctions(
     enable_channel="DtEnable",
     auto_signal="DtAutoSignal",
     get_gain_black="DtGetGainBlack",
+    set_gain_black="DtSetGainBlack",
     scan="ScScanXY",
     stop_scan="ScStopScan",
     data="ScData",
@@ -51,6 +57,8 @@ ELECTRON: Final = ColumnFunctions(
 
 ION: Final = ColumnFunctions(
     get_beam="FibHVGetBeam",
+    beam_on="FibHVBeamOn",
+    beam_off="FibHVBeamOff",
     get_voltage="FibHVGetVoltage",
     get_field="FibGetViewField",
     set_field="FibSetViewField",
@@ -61,6 +69,7 @@ ION: Final = ColumnFunctions(
     enable_channel="FibDtEnable",
     auto_signal="FibDtAutoSig",
     get_gain_black="FibDtGetGainBl",
+    set_gain_black="FibDtSetGainBl",
     scan="FibScScanXY",
     stop_scan="FibScStopScan",
     data="FibScData",

@@ -7,6 +7,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from drivers.essence.ports import Layer, LayerObject
+from fibsem_runtime.core.errors import NotSupportedError
 from fibsem_runtime.hal.shapes import CrossSection
 
 LAYER_NAME: Final = "fibsem-runtime"
@@ -39,6 +40,10 @@ def to_xml(layer: Layer) -> str:
         BeamCurrent=_text(layer.beam_current_a),
     )
     for each in layer.objects:
+        if not isinstance(each, LayerObject):
+            raise NotSupportedError(
+                f"a {type(each).__name__} was asked for, only rectangles are known in the XML of a layer"
+            )
         root.append(_object(each))
     return ElementTree.tostring(root, encoding="unicode")
 

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.sharksem.connection import SharkConnection
+from fibsem_runtime.core import CancelToken, Clock
+from fibsem_runtime.core.errors import VacuumError
 
-_READY: Final = 0
+_READY, _OPEN = 0, 4
+_ERROR: Final = -1
+_STATES: Final = {_ERROR: "error", _READY: "ready", 1: "pumping", 2: "venting", 3: "off", _OPEN: "open"}
+"""Answers of ``VacGetStatus``."""
+
+_CHAMBER_GAUGE: Final = 0
+_POLL_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +26,42 @@ class SharkVacuum:
 
     def is_pumped(self) -> bool:
         """Read whether the chamber is at working pressure."""
-        return self.connection.ask_int("VacGetStatus") == _READY
+        return self.status() == _READY
+
+    def pressure_pa(self) -> float:
+        """Read the chamber gauge."""
+        return self.connection.ask_float("VacGetPressure", _CHAMBER_GAUGE)
+
+    def status(self) -> int:
+        """Read the state of the vacuum system."""
+        return self.connection.ask_int("VacGetStatus")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharkPump:
+    """Pump and vent; the commands return at once, the state is polled."""
+
+    vacuum: SharkVacuum
+    clock: Clock
+    timeout_s: float
+
+    def pump(self, *, cancel: CancelToken) -> None:
+        """Pump and wait for working pressure; raise `VacuumError` on an error or after the time limit."""
+        self._change("VacPump", _READY, cancel)
+
+    def vent(self, *, cancel: CancelToken) -> None:
+        """Vent and wait until the chamber is open; raise `VacuumError` on an error or after the time limit."""
+        self._change("VacVent", _OPEN, cancel)
+
+    def _change(self, command: str, wanted: int, cancel: CancelToken) -> None:
+        cancel.raise_if_cancelled()
+        self.vacuum.connection.tell(command)
+        deadline_s = self.clock.monotonic_s() + self.timeout_s
+        while (found := self.vacuum.status()) != wanted:
+            cancel.raise_if_cancelled()
+            if found == _ERROR or self.clock.monotonic_s() >= deadline_s:
+                raise VacuumError(
+                    f"{command}: the chamber should be {_STATES[wanted]}, the vacuum system says "
+                    f"{_STATES.get(found, str(found))}; look at it in Essence"
+                )
+            self.clock.sleep(_POLL_S)

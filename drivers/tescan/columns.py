@@ -81,6 +81,37 @@ class SdkColumn:
         """Let the instrument set gain and black level."""
         self.call("Detector.AutoSignal", self._chosen_detector())
 
+    def turn_on(self) -> None:
+        """Switch the beam on."""
+        self.call("Beam.On")
+
+    def turn_off(self) -> None:
+        """Switch the beam off."""
+        self.call("Beam.Off")
+
+    def detectors(self) -> Sequence[str]:
+        """Read the names of the detectors."""
+        return [str(detector.name) for detector in self.call("Detector.Enum")]
+
+    def select_detector(self, name: str) -> None:
+        """Use a detector from the next frame on."""
+        self.detector_name, self._detector = name, None
+
+    def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
+        """Set gain (contrast) and black level (brightness)."""
+        gain_percent, black_percent = contrast_fraction * 100, brightness_fraction * 100
+        self.call("Detector.SetGainBlack", self._chosen_detector(), gain_percent, black_percent)
+
+    def presets(self) -> Sequence[str]:
+        """Read the names of the presets."""
+        return [str(name) for name in self.call("Preset.Enum")]
+
+    def activate(self, preset: str) -> None:
+        """Activate a preset; raise `BeamError` for one that is not available now."""
+        if not self.call("Preset.IsAvailable", preset):
+            raise BeamError(f"the preset {preset!r} is not available now; look at the instrument's preset list")
+        self.call("Preset.Activate", preset)
+
     def scan(self, request: Scan, *, cancel: CancelToken) -> Pixels:
         """Stop what scans, select the detector, scan: the order in which it works (vendor-tescan.md A4)."""
         cancel.raise_if_cancelled()
@@ -137,6 +168,7 @@ class SdkElectronColumn(SdkColumn):
     """Implement `drivers.essence.ports.ElectronPort`."""
 
     namespace: str = "SEM"
+    focus_timeout_s: float
 
     def current_a(self) -> float:
         """Read the beam current."""
@@ -158,6 +190,10 @@ class SdkElectronColumn(SdkColumn):
         """Focus."""
         self.call("Optics.SetWD", to_mm(working_distance_m))
 
+    def auto_focus(self) -> None:
+        """Focus with the detector in use."""
+        self.call("AutoWDFine", self._chosen_detector(), timeout_s=self.focus_timeout_s)
+
     def is_blanked(self) -> bool:
         """Read the electrostatic blanker; in automatic mode it opens with the next scan."""
         return int(self.call("Scan.GetBlanker", _ELECTROSTATIC)) == _BLANKER_ON
@@ -172,16 +208,6 @@ class SdkIonColumn(SdkColumn):
     """Implement `drivers.essence.ports.IonPort`."""
 
     namespace: str = "FIB"
-
-    def presets(self) -> Sequence[str]:
-        """Read the names of the presets."""
-        return [str(name) for name in self.call("Preset.Enum")]
-
-    def activate(self, preset: str) -> None:
-        """Activate a preset; raise `BeamError` for one that is not available now."""
-        if not self.call("Preset.IsAvailable", preset):
-            raise BeamError(f"the ion preset {preset!r} is not available now; look at the instrument's preset list")
-        self.call("Preset.Activate", preset)
 
     def probe_current_a(self) -> float:
         """Measure the current in the Faraday cup."""

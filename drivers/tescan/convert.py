@@ -92,6 +92,17 @@ def to_pixels(document: Any, *, bit_depth: int, section: str) -> Pixels:
     return np.ascontiguousarray(data)
 
 
+def to_gray(document: Any) -> Pixels:
+    """Return the 8-bit gray pixels of a picture of the chamber; raise `HardwareError` for none."""
+    if document is None:
+        raise HardwareError("TESCAN returned no picture of the chamber; take it again")
+    data = np.array(document.Image)
+    if data.dtype != np.uint8 or data.ndim not in (2, 3):
+        raise HardwareError(f"asked for a picture of 8 bit, TESCAN returned {data.ndim}-D {data.dtype}")
+    gray = data if data.ndim == 2 else data[..., :3].mean(axis=2).round().astype(np.uint8)
+    return np.ascontiguousarray(gray)
+
+
 def to_info(document: Any) -> InstrumentInfo:
     """Return the instrument from an image header, the only place that names it (vendor-tescan.md A2)."""
     if document is None:

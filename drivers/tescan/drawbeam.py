@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from drivers.essence.ports import EngineStatus, Layer, LayerObject
+from drivers.essence.ports import AnyLayerObject, EngineStatus, Layer, LayerAnnulus, LayerDot, LayerLine, LayerObject
 from drivers.tescan.convert import to_engine_status
 from drivers.tescan.link import Link
 from fibsem_runtime.core.errors import MillingError
-from fibsem_runtime.hal.shapes import CrossSection
+from fibsem_runtime.hal.shapes import CrossSection, ShapeKind
 
 LAYER_NAME: Final = "fibsem-runtime"
 
@@ -29,6 +29,11 @@ class SdkDrawBeam:
 
     link: Link
     package: Any
+
+    @property
+    def shape_kinds(self) -> frozenset[ShapeKind]:
+        """Return what the SDK's layers are known to hold; nobody has exercised its polygons, bitmaps do not exist."""
+        return frozenset({ShapeKind.RECTANGLE, ShapeKind.LINE, ShapeKind.CIRCLE})
 
     def load(self, layer: Layer) -> None:
         """Build the vendor's layer and load it."""
@@ -89,14 +94,36 @@ class SdkDrawBeam:
             self._add(built, each)
         return built
 
-    def _add(self, built: Any, each: LayerObject) -> None:
-        """Add one rectangle; depth stands before width and height."""
-        getattr(built, _METHODS[each.kind])(
-            CenterX=each.centre_x_m,
-            CenterY=each.centre_y_m,
-            Depth=each.depth_m,
-            Width=each.width_m,
-            Height=each.height_m,
-            Angle=math.degrees(each.angle_rad),
-            DepthUnit=self.package.DrawBeam.DepthUnit.Meter,
-        )
+    def _add(self, built: Any, each: AnyLayerObject) -> None:
+        """Add one object; depth stands before width and height."""
+        unit = self.package.DrawBeam.DepthUnit
+        if isinstance(each, LayerObject):
+            getattr(built, _METHODS[each.kind])(
+                CenterX=each.centre_x_m,
+                CenterY=each.centre_y_m,
+                Depth=each.depth_m,
+                Width=each.width_m,
+                Height=each.height_m,
+                Angle=math.degrees(each.angle_rad),
+                DepthUnit=unit.Meter,
+            )
+        elif isinstance(each, LayerLine):
+            built.addLine(
+                BeginX=each.start.x_m,
+                BeginY=each.start.y_m,
+                EndX=each.end.x_m,
+                EndY=each.end.y_m,
+                Depth=each.depth_m,
+                DepthUnit=unit.Meter,
+            )
+        elif isinstance(each, LayerAnnulus):
+            built.addAnnulusFilled(
+                CenterX=each.centre.x_m,
+                CenterY=each.centre.y_m,
+                RadiusA=each.outer_radius_m,
+                RadiusB=each.inner_radius_m,
+                Depth=each.depth_m,
+                DepthUnit=unit.Meter,
+            )
+        elif isinstance(each, LayerDot):
+            built.addDot(CenterX=each.point.x_m, CenterY=each.point.y_m, Depth=each.duration_s, DepthUnit=unit.Second)

@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from drivers.essence.electron import EssenceElectronBeam
+from drivers.essence.equipment import (
+    EssenceAutoFocus,
+    EssenceDetectors,
+    EssenceElectronPresets,
+    EssenceIonPresets,
+    EssenceIonSpot,
+    EssenceSource,
+)
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.stage import EssenceStage
+from drivers.tescan.chamber_camera import SdkChamberCamera
 from drivers.tescan.columns import SdkElectronColumn, SdkIonColumn
+from drivers.tescan.coverage import COVERAGE
 from drivers.tescan.drawbeam import SdkDrawBeam
 from drivers.tescan.gas_injection import SdkGasInjection
 from drivers.tescan.link import Link
@@ -25,6 +35,8 @@ from drivers.tescan.vacuum import SdkVacuum
 from fibsem_runtime.core import BeamType, CancelToken, Clock, InstrumentInfo, WallClock
 from fibsem_runtime.core.errors import ConfigError, HardwareError, NotSupportedError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
+from fibsem_runtime.hal.coverage import Coverage
+from fibsem_runtime.hal.equipment import ColumnEquipment
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -82,6 +94,11 @@ class TescanPlugin:
         """Return the model of the driver's section of ``config.yaml``."""
         return TescanSettings
 
+    @property
+    def coverage(self) -> Coverage:
+        """Say of every HAL function with what call of the SDK it is carried out, or why it is absent."""
+        return COVERAGE
+
     def open(self, settings: TescanSettings, *, seed: int, state_directory: Path | None) -> Microscope:
         """Connect; ``seed`` and ``state_directory`` are for simulators and ignored.
 
@@ -129,7 +146,9 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
     stage = EssenceStage(
         port=SdkStage(link=link, move_timeout_s=limits.move_s), clock=clock, limits=settings.stage.limits()
     )
-    electron_port = SdkElectronColumn(link=link, package=package, detector_name=settings.electron_beam.detector)
+    electron_port = SdkElectronColumn(
+        link=link, package=package, detector_name=settings.electron_beam.detector, focus_timeout_s=limits.focus_s
+    )
     ion_port = SdkIonColumn(link=link, package=package, detector_name=settings.ion_beam.detector)
     info = electron_port.instrument()
     shared: dict[str, Any] = {
@@ -153,7 +172,7 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
     milling = EssencePatterning(
         port=SdkDrawBeam(link=link, package=package), ion=ion, clock=clock, limits=settings.milling
     )
-    gas, manipulator = _gas_injection(link, settings), _manipulator(link, settings)
+    gas, manipulator = _gas_injection(link, settings, clock), _manipulator(link, settings)
     return Microscope(
         info=info,
         chain=chain,
@@ -170,9 +189,22 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
         electron_beam=electron,
         ion_beam=ion,
         milling=milling,
+        electron_equipment=ColumnEquipment(
+            source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
+            detectors=EssenceDetectors(beam=electron),
+            auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
+            presets=EssenceElectronPresets(beam=electron),
+        ),
+        ion_equipment=ColumnEquipment(
+            source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
+            detectors=EssenceDetectors(beam=ion),
+            presets=EssenceIonPresets(beam=ion),
+            spot=EssenceIonSpot(beam=ion, milling=milling),
+        ),
         manipulator=manipulator,
         gas_injection=gas,
         vacuum=SdkVacuum(link=link),
+        chamber_camera=SdkChamberCamera(link=link, clock=clock, info=info),
     )
 
 
@@ -181,12 +213,17 @@ def session_name(info: InstrumentInfo, clock: Clock) -> str:
     return f"{info.serial_number or info.model}-{clock.now():%Y%m%dT%H%M%S}".replace(" ", "_")
 
 
-def _gas_injection(link: Link, settings: TescanSettings) -> SdkGasInjection | None:
+def _gas_injection(link: Link, settings: TescanSettings, clock: Clock) -> SdkGasInjection | None:
     try:
         lines = tuple(link.call("GIS.Enum"))
     except NotSupportedError:
         return None
-    return SdkGasInjection(link=link, lines=lines, move_timeout_s=settings.time_limits.move_s) if lines else None
+    if not lines:
+        return None
+    limits = settings.time_limits
+    return SdkGasInjection(
+        link=link, found=lines, clock=clock, move_timeout_s=limits.move_s, heating_timeout_s=limits.heating_s
+    )
 
 
 def _manipulator(link: Link, settings: TescanSettings) -> SdkManipulator | None:

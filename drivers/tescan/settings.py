@@ -16,10 +16,15 @@ from fibsem_runtime.hal.stage_ranges import StageRangeSettings
 
 
 class ManipulatorSettings(Section):
-    """Which nanomanipulator is fitted and where it is parked (read both at the instrument)."""
+    """Which nanomanipulator is fitted and where its saved positions are (read them at the instrument).
+
+    The SDK goes to its saved positions but does not tell them; one that is left out cannot be used.
+    """
 
     index: int = Field(default=0, ge=0)
     parking_mm: tuple[float, float, float]
+    standby_mm: tuple[float, float, float] | None = None
+    working_mm: tuple[float, float, float] | None = None
 
 
 class TescanSettings(Section):

@@ -11,6 +11,8 @@ from fibsem_runtime.core.errors import VacuumError
 _READY: Final = 0
 """``VacGetStatus`` of SharkSEM (B4); what the SDK returns is not public, assumed equal."""
 
+_CHAMBER_GAUGE: Final = 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkVacuum:
@@ -22,3 +24,7 @@ class SdkVacuum:
         """Read whether the chamber is at working pressure."""
         status = self.link.call("Chamber.GetStatus", family=VacuumError)
         return int(getattr(status, "value", status)) == _READY
+
+    def pressure_pa(self) -> float:
+        """Read the chamber gauge."""
+        return float(self.link.call("Chamber.GetPressure", _CHAMBER_GAUGE, family=VacuumError))

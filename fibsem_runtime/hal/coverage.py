@@ -28,10 +28,10 @@ from fibsem_runtime.hal.shapes import ShapeKind
 class Verification(StrEnum):
     """Say where a function was seen to work."""
 
-    HARDWARE = "on hardware"
-    VENDOR_SIMULATOR = "on the vendor's simulator"
-    FAKE = "on the fake only"
-    SIMULATION = "is a simulation"
+    HARDWARE = "hardware"
+    VENDOR_SIMULATOR = "vendor's simulator"
+    FAKE = "fake only"
+    SIMULATION = "simulation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def complete(coverage: Coverage) -> dict[str, Carried | Absent]:
     missing = [name for name, entry in found.items() if entry is None]
     if unknown or missing:
         raise ConfigError(
-            f"the driver's coverage lacks {', '.join(missing) or 'nothing'} and names {', '.join(unknown) or 'nothing'} "
-            "that the HAL has not"
+            f"the driver's coverage lacks {', '.join(missing) or 'nothing'} and names "
+            f"{', '.join(unknown) or 'nothing'} that the HAL has not"
         )
     return {name: entry for name, entry in found.items() if entry is not None}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
 
-from fibsem_runtime.core.errors import ConfigError, NotSupportedError
+from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.core.frames import ImagePoint
 from fibsem_runtime.hal.box import Box, box_around, turned_box
 
@@ -200,18 +199,6 @@ class BitmapShape:
 
 
 Shape: TypeAlias = RectangleShape | LineShape | CircleShape | PolygonShape | BitmapShape
-
-
-def rectangles_only(shapes: Iterable[Shape]) -> list[RectangleShape]:
-    """Return the shapes of an instrument that mills rectangles; raise `NotSupportedError` for any other."""
-    rectangles = []
-    for shape in shapes:
-        if not isinstance(shape, RectangleShape):
-            raise NotSupportedError(
-                f"a {shape.kind.value.lower()} was asked for, this instrument mills rectangles; nothing was drawn"
-            )
-        rectangles.append(shape)
-    return rectangles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

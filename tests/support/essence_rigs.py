@@ -119,9 +119,9 @@ def mill(microscope: Microscope) -> None:
 
 def retract(fake: Instrument, microscope: Microscope) -> None:
     """Retract needles that stand near the sample, with a valve left open."""
-    fake.manipulator_mm = (0.0, 0.0, 5.85)
-    fake.gas_lines["Pt"] = "Working"
-    fake.open_valves.add("Pt")
+    fake.manipulator.place_mm = (0.0, 0.0, 5.85)
+    fake.gas["Pt"].position = "Working"
+    fake.gas["Pt"].valve_is_open = True
     for needle in (microscope.gas_injection, microscope.manipulator):
         if needle is not None:
             needle.retract(cancel=CancelToken())

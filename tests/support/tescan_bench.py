@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tescan.accessories import PARKING_MM, STANDBY_MM, WORKING_MM
 from tescan.bench import BENCH
 from tescan.instrument import LIMITS, Instrument, driver_settings
 
@@ -26,7 +27,7 @@ STAGE_RANGES: dict[str, Any] = {
 
 def sdk_settings(**changes: Any) -> dict[str, Any]:
     """Return ``driver.settings`` for the fake."""
-    manipulator = {"parking_mm": [-8.918, 0.655, -4.849]}
+    manipulator = {"parking_mm": list(PARKING_MM), "standby_mm": list(STANDBY_MM), "working_mm": list(WORKING_MM)}
     return driver_settings(host=HOST, stage=STAGE_RANGES, manipulator=manipulator, **changes)
 
 

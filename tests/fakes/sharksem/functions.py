@@ -45,7 +45,11 @@ def _information(found: Instrument) -> dict[str, Function]:
         "TcpGetModel": ("", lambda: ("S8252X",)),
         "TcpGetDevice": ("", lambda: ("121-0169",)),
         "TcpGetSWVersion": ("", lambda: ("TESCAN Essence Version 1.2.5.0, build 6389",)),
-        "VacGetStatus": ("", lambda: (found.chamber_status,)),
+        "VacGetStatus": ("", lambda: (found.chamber.status,)),
+        "VacGetPressure": ("I", lambda gauge: (float(found.chamber.pressure_pa()),)),
+        "VacPump": ("", _does(found.chamber.pump)),
+        "VacVent": ("", _does(found.chamber.vent)),
+        "CameraDisable": ("", lambda: None),
         "IsBusy": ("U", lambda flags: (int(bool(flags & busy_bits(found))),)),
     }
 
@@ -84,6 +88,12 @@ def _electron(found: Instrument) -> dict[str, Function]:
         "DtSelect": ("II", lambda channel, detector: None),
         "DtEnable": ("III", lambda channel, on, bits=8: _enable(column, bits)),
         "DtAutoSignal": ("I", lambda channel: column.auto_signal()),
+        "HVBeamOn": ("", lambda: column.switch(True)),
+        "HVBeamOff": ("", lambda: column.switch(False)),
+        "AutoWDFine": ("IFFF", lambda channel, *limits: column.auto_focus()),
+        "PresetEnum": ("", lambda: ("\n".join(PRESET_NAMES),)),
+        "PresetSetEx": ("S", _does(column.activate)),
+        "DtSetGainBlack": ("IFF", lambda detector, gain, black: column.set_gain_black(gain, black)),
         "DtGetGainBlack": ("I", lambda detector: tuple(map(float, column.gain_black()))),
     }
 
@@ -110,6 +120,9 @@ def _ion(found: Instrument) -> dict[str, Function]:
         "FibDtSelect": ("II", lambda channel, detector: None),
         "FibDtEnable": ("III", lambda channel, on, bits=8: _enable(column, bits)),
         "FibDtAutoSig": ("I", lambda channel: column.auto_signal()),
+        "FibHVBeamOn": ("", lambda: column.switch(True)),
+        "FibHVBeamOff": ("", lambda: column.switch(False)),
+        "FibDtSetGainBl": ("IFF", lambda detector, gain, black: column.set_gain_black(gain, black)),
         "FibDtGetGainBl": ("I", lambda detector: tuple(map(float, column.gain_black()))),
     }
 

@@ -7,6 +7,9 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 RESPOND = 0x0001
 
 
@@ -87,3 +90,12 @@ def chunk(name: str, frame_id: int, channel: int, index: int, bits: int, data: b
     """Return one message of the data channel."""
     body = struct.pack("<IiIiI", frame_id, channel, index, bits, len(data)) + data + b"\0" * (-len(data) % 4)
     return message(name, body)
+
+
+def picture(pixels: NDArray[np.uint8]) -> bytes:
+    """Return one ``CameraData`` message."""
+    height, width = pixels.shape
+    data = pixels.tobytes()
+    return message(
+        "CameraData", struct.pack("<iiiiI", 0, 8, width, height, len(data)) + data + b"\0" * (-len(data) % 4)
+    )

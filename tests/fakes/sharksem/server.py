@@ -12,7 +12,7 @@ from tescan.exposure import Refused
 from tescan.instrument import Instrument
 
 from sharksem.functions import Function, busy_bits, functions
-from sharksem.protocol import RESPOND, Request, arguments, chunk, message, receive, values
+from sharksem.protocol import RESPOND, Request, arguments, chunk, message, picture, receive, values
 
 WAIT_FLAGS = 0x7F00
 
@@ -128,7 +128,10 @@ class SharkServer:
             self._reply(session, request, (0,))
             return
         is_scan = request.name in ("ScScanXY", "FibScScanXY")
-        kinds, function = ("UUUUUUUIU", None) if is_scan else self._functions[request.name]
+        is_camera = request.name == "CameraEnable"
+        kinds, function = (
+            ("UUUUUUUIU", None) if is_scan else ("IFFI", None) if is_camera else self._functions[request.name]
+        )
         given = arguments(request.body, kinds)
         answered, answer = self.instrument.faults.meet(request.name, tuple(given))
         if answered:
@@ -137,6 +140,9 @@ class SharkServer:
         with self.instrument.lock:
             if request.flags & WAIT_FLAGS & busy_bits(self.instrument):
                 self._wait(request.flags)
+            if is_camera:
+                self._show_chamber(session)
+                return
             if function is None:
                 self._scan(session, request, given)
                 return
@@ -173,6 +179,11 @@ class SharkServer:
         self._reply(session, request, (self._frame_count,))
         raw = pixels.astype("<u2" if bits == 16 else "u1").tobytes()
         self._push(session, "FibScData" if is_ion else "ScData", self._frame_count, bits, raw)
+
+    def _show_chamber(self, session: Session) -> None:
+        """Push one picture of the chamber."""
+        assert session.ready.wait(5) and session.data is not None
+        session.data.sendall(picture(self.instrument.chamber.picture()))
 
     def _push(self, session: Session, name: str, frame_id: int, bits: int, raw: bytes) -> None:
         """Send the chunks, those of a second channel between them; lose and repeat some (K6)."""

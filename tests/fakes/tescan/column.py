@@ -108,6 +108,19 @@ class Column:
         self.beam.auto_contrast(cancel=CancelToken())
         self.be_busy(1.0)
 
+    def set_gain_black(self, gain: float, black: float) -> None:
+        """Set gain and black level in percent."""
+        if "gain" not in self.refuses:
+            self.simulator.equipment(self.beam_type).detectors.set_levels(
+                brightness_fraction=black / 100, contrast_fraction=gain / 100
+            )
+
+    def switch(self, on: bool) -> None:
+        """Switch the beam; it follows a few seconds later."""
+        if "source" not in self.refuses:
+            self.is_on = on
+            self.engine.clock.sleep(3.0)
+
     def stop_scan(self) -> None:
         """End scanning."""
         self.gui_scans = False
@@ -186,6 +199,25 @@ class ElectronColumn(Column):
             self.engine.settle()
             self.wd_mm = round(wd_mm, 9)
             self.beam.set_working_distance(self.wd_mm / 1e3)
+
+    def auto_focus(self) -> None:
+        """Focus on what the beam sees now."""
+        self._refuse_while_exposing()
+        self.engine.settle()
+        self.simulator.driver.machine.set_hfw(self.beam_type, self.field_mm / 1e3)  # type: ignore[attr-defined]
+        found_m = self.simulator.equipment(self.beam_type).auto_focus.focus(cancel=CancelToken())
+        self.wd_mm = round(found_m * 1e3, 9)
+        self.be_busy(4.0)
+
+    def activate(self, name: str) -> None:
+        """Activate a preset; the electron column's change nothing but what they reset (S5)."""
+        if name not in PRESETS:
+            raise Refused(f"preset {name} cannot be activated")
+        self._refuse_while_exposing()
+        self.engine.settle()
+        self.be_busy(3.0)
+        self.field_mm, self.shift_mm, self.rotation_deg = 0.1, (0.0, 0.0), 0.0
+        self._aim()
 
     def set_blanker(self, blanker: int, mode: int) -> None:
         """Switch the electrostatic blanker: 0 off, 1 on, 2 automatic."""

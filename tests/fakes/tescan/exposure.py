@@ -40,6 +40,7 @@ class Engine:
     ignores_stop: bool = False
     estimate_ratio: float = 1.0
     begins_at_s: float = field(default=0.0)
+    is_dot: bool = False
 
     def load(self, shapes: Sequence[Shape], *, field_m: float, rate_m3_per_c: float) -> None:
         """Load a layer; the beam that mills is the active preset's, whatever the layer says."""
@@ -54,8 +55,15 @@ class Engine:
             dose_c_per_m3=1 / rate_m3_per_c,
         )
         self.total_s = self.simulator.milling.draw(shapes, settings)
+        self.is_dot = False
         self.milled_s = 0.0
         self.state = EngineState.IDLE
+
+    def load_dot(self, duration_s: float) -> None:
+        """Load a timed dot; it takes its time and burns nothing that the simulator shows."""
+        if self.state is not EngineState.NONE:
+            raise Refused("Invalid request")
+        self.total_s, self.milled_s, self.is_dot, self.state = duration_s, 0.0, True, EngineState.IDLE
 
     def unload(self) -> None:
         """Unload; raises when nothing is loaded or while exposing."""
@@ -122,7 +130,7 @@ class Engine:
         if self.state is EngineState.RUNNING and left_s > 0:
             exposed_s = min(left_s, self._left_s())
             if exposed_s > 0:
-                self.simulator.milling.run(duration_s=exposed_s, cancel=CancelToken())
+                self._expose(exposed_s)
                 self.milled_s += exposed_s
                 left_s -= exposed_s
             if self.trip_at_s is not None and self.milled_s >= self.trip_at_s:
@@ -130,6 +138,12 @@ class Engine:
             elif self._left_s() <= 1e-9:
                 self.state = EngineState.IDLE
         self.simulator.clock.sleep(left_s)
+
+    def _expose(self, duration_s: float) -> None:
+        if self.is_dot:
+            self.simulator.clock.sleep(duration_s)
+        else:
+            self.simulator.milling.run(duration_s=duration_s, cancel=CancelToken())
 
     def _left_s(self) -> float:
         end_s = self.total_s if self.trip_at_s is None else min(self.total_s, self.trip_at_s)

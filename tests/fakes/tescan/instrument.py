@@ -11,6 +11,7 @@ from drivers.simulator.settings import SimulatorSettings
 from fibsem_runtime.core import BeamType
 from fibsem_runtime.hal import Microscope
 from fibsem_runtime.hal.truth import Truth
+from tescan.accessories import Chamber, GasLine, Needle
 from tescan.column import PRESETS, ElectronColumn, IonColumn
 from tescan.exposure import Engine
 from tescan.faults import Faults
@@ -67,12 +68,9 @@ class Instrument:
             beam_type=BeamType.ELECTRON, detectors=("E-T", "BSE"), field_range_mm=(0.001, 2.58), **common
         )
         self.ion = IonColumn(beam_type=BeamType.ION, detectors=("SE", "SI"), field_range_mm=(0.001, 0.45), **common)
-        self.chamber_status = 0
-        self.manipulator_mm = (-8.918, 0.655, -4.849)
-        self.manipulator_is_calibrated = True
-        self.gas_lines = {"Pt": "Home", "H2O": "Home"}
-        self.open_valves: set[str] = set()
-        self.outgas_is_required = False
+        self.chamber = Chamber(self.clock)
+        self.manipulator = Needle()
+        self.gas = {name: GasLine(self.clock) for name in ("Pt", "H2O")}
 
     def truth(self) -> Truth:
         """Return what the simulator behind the instrument knows."""

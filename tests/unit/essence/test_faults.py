@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from essence_rigs import CONDITIONS, FRAME, SHAPES, Rig, guarded, mill, retract, use_beams
-from fault_table import assert_safe
+from fault_table import assert_safe, use_chamber, use_equipment, use_gas, use_manipulator, use_other_shapes
 from pydantic import ValidationError
 from sharksem.server import DropConnection
 from simulators import WatchingToken
@@ -18,7 +18,7 @@ from tescan.exposure import EngineState
 
 import drivers.sharksem.connection
 import drivers.tescan.link
-from fibsem_runtime.core import CancelToken, ImagePoint
+from fibsem_runtime.core import BeamType, CancelToken, ImagePoint
 from fibsem_runtime.core.errors import (
     BeamError,
     Cancelled,
@@ -49,6 +49,19 @@ def use_everything(rig: Rig) -> None:
         assert microscope.vacuum.is_pumped()
 
 
+def use_accessories(rig: Rig) -> None:
+    """Open the driver and use everything that is not needed for milling a lamella; focusing, which is slow, last."""
+    with rig.opened() as microscope:
+        for beam_type in BeamType:
+            microscope.beam(beam_type).set_blanked(blanked=False)
+        use_gas(microscope)
+        use_manipulator(microscope)
+        use_chamber(microscope)
+        use_equipment(microscope.ion_equipment)
+        use_other_shapes(microscope)
+        use_equipment(microscope.electron_equipment)
+
+
 def assert_safe_again(rig: Rig) -> None:
     """Open the driver anew, without the fault, and find that the safe state is reached."""
     rig.fake.faults.clear()
@@ -58,21 +71,33 @@ def assert_safe_again(rig: Rig) -> None:
         assert rig.fake.engine.state is EngineState.NONE
 
 
-def functions_used(rig: Rig) -> list[str]:
-    use_everything(rig)
-    return sorted(set(rig.fake.faults.names()))
+def functions_used(rig: Rig, session: Callable[[Rig], None]) -> set[str]:
+    rig.fake.faults.log.clear()
+    session(rig)
+    return set(rig.fake.faults.names())
 
 
 def test_every_error_of_the_vendor_is_one_of_ours_with_its_text(rig: Rig) -> None:
     """An exception of the SDK, or a server that closes the connection, in every function that the driver uses."""
-    names = functions_used(rig)
+    names = functions_used(rig, use_everything)
     assert len(names) >= 40
+    assert_each_fault_is_ours(rig, use_everything, names)
+
+
+def test_every_error_with_the_accessories_is_one_of_ours_with_its_text(rig: Rig) -> None:
+    """The same for chamber, needles, gas, detectors, presets, spots and focusing."""
+    names = functions_used(rig, use_accessories) - functions_used(rig, use_everything)
+    assert len(names) >= 14
+    assert_each_fault_is_ours(rig, use_accessories, names)
+
+
+def assert_each_fault_is_ours(rig: Rig, session: Callable[[Rig], None], names: set[str]) -> None:
     faults = rig.fake.faults
-    for name in names:
+    for name in sorted(names):
         text = f"vendor trouble in {name}"
         faults.fail(name, Exception(text) if rig.name == "tescan" else _dropped(text))
         with pytest.raises((HardwareError, ConfigError)) as caught:
-            use_everything(rig)
+            session(rig)
         if rig.name == "tescan":
             assert text in str(caught.value)
         else:

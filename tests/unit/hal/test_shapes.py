@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fibsem_runtime.core import ImagePoint
-from fibsem_runtime.core.errors import ConfigError, NotSupportedError
+from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.hal.field import outside_field
 from fibsem_runtime.hal.shapes import (
     BitmapShape,
@@ -17,7 +17,6 @@ from fibsem_runtime.hal.shapes import (
     LineShape,
     PolygonShape,
     RectangleShape,
-    rectangles_only,
 )
 
 UM = 1e-6
@@ -80,9 +79,3 @@ def test_every_shape_that_leaves_its_field_is_named_with_where_it_ends() -> None
     circle = CircleShape(centre=ImagePoint(0.0, 9 * UM), outer_diameter_m=4 * UM, depth_m=UM)
     assert outside_field([circle], hfw_m=33.1 * UM) == ""
     assert "y = 11 µm" in outside_field([circle], hfw_m=30 * UM)
-
-
-def test_an_instrument_of_rectangles_refuses_other_shapes_by_name() -> None:
-    circle = CircleShape(centre=CENTRE, outer_diameter_m=UM, depth_m=UM)
-    with pytest.raises(NotSupportedError, match="a circle was asked for"):
-        rectangles_only([circle])

@@ -120,22 +120,22 @@ def test_a_closed_driver_refuses_and_leaves_no_thread(rig: Rig) -> None:
 def test_needles_are_retracted_with_their_valves_closed(rig: Rig) -> None:
     with rig.opened() as microscope:
         retract(rig.fake, microscope)
-        assert rig.fake.open_valves == set()
-        assert set(rig.fake.gas_lines.values()) == {"Home"}
-        assert rig.fake.manipulator_mm == (-8.918, 0.655, -4.849)
+        assert not any(line.valve_is_open for line in rig.fake.gas.values())
+        assert {line.position for line in rig.fake.gas.values()} == {"Home"}
+        assert rig.fake.manipulator.place_mm == (-8.918, 0.655, -4.849)
         names = rig.fake.faults.names()
         assert names.index("GIS.CloseValve") < names.index("GIS.MoveTo")
 
 
 def test_an_inserted_needle_forbids_stage_moves(rig: Rig) -> None:
-    rig.fake.manipulator_mm = (0.0, 0.0, 5.85)
+    rig.fake.manipulator.place_mm = (0.0, 0.0, 5.85)
     with rig.opened() as microscope, pytest.raises(InterlockError, match="manipulator is inserted"):
         guarded(microscope).stage.move_to(microscope.stage.position(), cancel=CancelToken())
 
 
 def test_a_manipulator_that_cannot_be_parked_keeps_nothing_else_from_being_made_safe(rig: Rig) -> None:
-    rig.fake.manipulator_mm = (0.0, 0.0, 5.85)
-    rig.fake.manipulator_is_calibrated = False
+    rig.fake.manipulator.place_mm = (0.0, 0.0, 5.85)
+    rig.fake.manipulator.is_calibrated = False
     with rig.opened() as microscope:
         with pytest.raises(HardwareError, match="not calibrated"):
             microscope.driver.safe_state()
@@ -144,8 +144,8 @@ def test_a_manipulator_that_cannot_be_parked_keeps_nothing_else_from_being_made_
 
 
 def test_a_valve_that_does_not_close_is_reported_and_the_line_stays(rig: Rig) -> None:
-    rig.fake.open_valves.add("Pt")
-    rig.fake.gas_lines["Pt"] = "Working"
+    rig.fake.gas["Pt"].valve_is_open = True
+    rig.fake.gas["Pt"].position = "Working"
     with rig.opened() as microscope:
         rig.fake.faults.answer("GIS.CloseValve", None)
         assert microscope.gas_injection is not None
@@ -154,14 +154,14 @@ def test_a_valve_that_does_not_close_is_reported_and_the_line_stays(rig: Rig) ->
 
 
 def test_devices_that_are_not_fitted_are_absent(rig: Rig) -> None:
-    rig.fake.gas_lines.clear()
+    rig.fake.gas.clear()
     with rig.opened(manipulator=None) as microscope:
         assert microscope.gas_injection is None
         assert microscope.manipulator is None
 
 
 def test_a_vented_chamber_forbids_images(rig: Rig) -> None:
-    rig.fake.chamber_status = 4
+    rig.fake.chamber.status = 4
     with rig.opened() as microscope, pytest.raises(VacuumError):
         guarded(microscope).ion_beam.acquire(FRAME, cancel=CancelToken())
 

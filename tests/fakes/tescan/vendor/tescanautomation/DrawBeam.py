@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from fibsem_runtime.core import ImagePoint
-from fibsem_runtime.hal import CrossSection, RectangleShape, ScanDirection
+from fibsem_runtime.hal import CircleShape, CrossSection, LineShape, RectangleShape, ScanDirection, Shape
 
 
 class Status(Enum):
@@ -59,7 +59,8 @@ class Layer:
     def __init__(self, name: str, settings: IEtching) -> None:
         self.name = name
         self.settings = settings
-        self.shapes: list[RectangleShape] = []
+        self.shapes: list[Shape] = []
+        self.dot: tuple[ImagePoint, float] | None = None
 
     def addRectangleFilled(self, *args: Any, **kwargs: Any) -> None:
         self._add(CrossSection.RECTANGLE, *args, **kwargs)
@@ -69,6 +70,42 @@ class Layer:
 
     def addRectangleStairs(self, *args: Any, **kwargs: Any) -> None:
         self._add(CrossSection.REGULAR, *args, **kwargs)
+
+    def addLine(
+        self,
+        BeginX: float,
+        BeginY: float,
+        EndX: float,
+        EndY: float,
+        Depth: float,
+        DepthUnit: DepthUnit = DepthUnit.Meter,
+    ) -> None:
+        assert DepthUnit.value == "m", "the fake knows depths in metres only"
+        start, end = ImagePoint(BeginX, BeginY), ImagePoint(EndX, EndY)
+        self.shapes.append(LineShape(start=start, end=end, width_m=self.settings.spotSize, depth_m=Depth))
+
+    def addAnnulusFilled(
+        self,
+        CenterX: float,
+        CenterY: float,
+        RadiusA: float,
+        RadiusB: float,
+        Depth: float,
+        DepthUnit: DepthUnit = DepthUnit.Meter,
+    ) -> None:
+        assert DepthUnit.value == "m", "the fake knows depths in metres only"
+        self.shapes.append(
+            CircleShape(
+                centre=ImagePoint(CenterX, CenterY),
+                outer_diameter_m=2 * RadiusA,
+                inner_diameter_m=2 * RadiusB,
+                depth_m=Depth,
+            )
+        )
+
+    def addDot(self, CenterX: float, CenterY: float, Depth: float, DepthUnit: DepthUnit = DepthUnit.Meter) -> None:
+        assert DepthUnit.value == "s", "the fake knows timed dots only"
+        self.dot = ImagePoint(CenterX, CenterY), Depth
 
     def _add(
         self,

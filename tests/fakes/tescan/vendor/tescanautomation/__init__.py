@@ -10,6 +10,7 @@ import types
 from enum import Enum
 from typing import Any
 
+from tescan.accessories import LIMITS_MM
 from tescan.bench import BENCH
 from tescan.column import PRESET_NAMES, PRESETS, Area
 from tescan.exposure import EngineState
@@ -118,6 +119,8 @@ class Automation:
         )
         _extend(self, self.FIB.Beam, "FIB.Beam", ReadProbeCurrent=ion.probe_current_pa)
         _extend(self, self.FIB.Preset, "FIB.Preset", Activate=ion.activate)
+        _extend(self, self.SEM.Preset, "SEM.Preset", Activate=electron.activate)
+        self.SEM.AutoWDFine = self._wrapped("SEM.AutoWDFine", lambda detector: electron.auto_focus())
         stage = found.stage
         self.Stage = _Space(
             self, "Stage", GetPosition=stage.position, MoveTo=self._move, IsCalibrated=lambda: int(stage.is_calibrated)
@@ -137,26 +140,37 @@ class Automation:
             Resume=engine.resume,
             Stop=engine.stop,
         )
-        self.Chamber = _Space(self, "Chamber", GetStatus=lambda: found.chamber_status, GetPressure=lambda gauge: 1e-4)
-        self._lines = [_Line(name) for name in found.gas_lines]
+        self.Chamber = _Space(
+            self,
+            "Chamber",
+            GetStatus=lambda: found.chamber.status,
+            GetPressure=lambda gauge: found.chamber.pressure_pa(),
+        )
+        self.Camera = _Space(self, "Camera", AcquireImage=lambda: Document(found.chamber.picture(), {"MAIN": {}}))
+        self._lines = [_Line(name) for name in found.gas]
         self.GIS = _Space(
             self,
             "GIS",
             Position=_GisPosition,
             Enum=lambda: list(self._lines),
             MoveTo=self._move_gas,
-            GetPosition=lambda line: _GisPosition[found.gas_lines[line.name]],
-            GetValveStatus=lambda line: line.name in found.open_valves,
-            OpenValve=self._open_valve,
-            CloseValve=lambda line: found.open_valves.discard(line.name),
+            GetPosition=lambda line: _GisPosition[found.gas[line.name].position],
+            PrepareTemperature=lambda line, on: found.gas[line.name].heat(on),
+            GetTemperatureReady=lambda line: found.gas[line.name].is_ready(),
+            GetValveStatus=lambda line: found.gas[line.name].valve_is_open,
+            OpenValve=lambda line: found.gas[line.name].open_valve(),
+            CloseValve=self._close_valve,
+            Outgas=lambda line: found.gas[line.name].outgas(),
         )
         self.Nanomanipulator = _Space(
             self,
             "Nanomanipulator",
             Position=_NeedlePosition,
-            GetPosition=lambda index: (*found.manipulator_mm, 0.0),
-            IsCalibrated=lambda index: found.manipulator_is_calibrated,
-            MoveToPosition=self._move_needle,
+            GetPosition=lambda index: found.manipulator.position(),
+            GetLimits=lambda index, kind: LIMITS_MM,
+            IsCalibrated=lambda index: found.manipulator.is_calibrated,
+            MoveTo=lambda index, x, y, z, rotation: found.manipulator.move(x, y, z, rotation),
+            MoveToPosition=lambda index, position: found.manipulator.go(position.name),
         )
 
     def _column(self, path: str, column: Any) -> Any:
@@ -167,6 +181,8 @@ class Automation:
             f"{path}.Beam",
             Status=_BeamStatus,
             GetStatus=lambda: _BeamStatus(int(column.is_on)),
+            On=lambda: column.switch(True),
+            Off=lambda: column.switch(False),
             GetVoltage=lambda: column.voltage_v,
         )
         space.Optics = _Space(
@@ -196,6 +212,7 @@ class Automation:
             Get=lambda channel: chosen[channel][0],
             AutoSignal=lambda detector: column.auto_signal(),
             GetGainBlack=lambda detector: column.gain_black(),
+            SetGainBlack=lambda detector, gain, black: column.set_gain_black(gain, black),
         )
 
         def document(width: int, height: int, dwell_ns: int, bpp: Bpp, area: Area | None) -> Document:
@@ -247,6 +264,9 @@ class Automation:
         self._instrument.stage.finish()
 
     def _load(self, layer: Any) -> None:
+        if layer.dot is not None:
+            self._instrument.engine.load_dot(layer.dot[1])
+            return
         self._instrument.engine.load(
             layer.shapes, field_m=layer.settings.writeFieldSize, rate_m3_per_c=layer.settings.rate
         )
@@ -261,18 +281,11 @@ class Automation:
         }
         return _drawbeam.Status[names[state]], total_s, elapsed_s
 
-    def _open_valve(self, line: _Line) -> None:
-        if self._instrument.outgas_is_required:
-            raise Exception("Error.OutgasRequired")
-        self._instrument.open_valves.add(line.name)
+    def _close_valve(self, line: _Line) -> None:
+        self._instrument.gas[line.name].valve_is_open = False
 
     def _move_gas(self, line: _Line, position: _GisPosition) -> None:
-        self._instrument.gas_lines[line.name] = position.name
-
-    def _move_needle(self, index: int, position: _NeedlePosition) -> None:
-        if not self._instrument.manipulator_is_calibrated:
-            raise Exception("manipulator is not calibrated")
-        self._instrument.manipulator_mm = (-8.918, 0.655, -4.849) if position.name == "Parking" else (0.0, 0.0, 5.85)
+        self._instrument.gas[line.name].position = position.name
 
 
 def _extend(sdk: Automation, space: _Space, path: str, **functions: Any) -> None:
