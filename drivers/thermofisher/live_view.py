@@ -13,6 +13,7 @@ from drivers.thermofisher.frames import Frames, scan_limit_s
 from drivers.thermofisher.views import verify
 from fibsem_runtime.core import CancelToken, Image, ImageSettings
 from fibsem_runtime.core.errors import HardwareError, RefusedSettingError
+from fibsem_runtime.hal.attempts import attempt_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,15 @@ class ThermoFisherLiveView(ColumnDevice):
         """
         if max(settings.line_integration_count, settings.frame_integration_count) > 1:
             raise RefusedSettingError("asked for a live view with integration, a live scan has none; ask for frames")
-        self._running.clear()
-        self.on_view(
-            f"start the {self.column.name} live view", lambda client: self._start(client, settings), limit_s=None
-        )
-        self._running.append(settings)
+        self._running[:] = [settings]
+        is_started = False
+        try:
+            self.on_view(f"start the {self.column.name} live view", lambda client: self._start(client, settings))
+            is_started = True
+        finally:
+            if not is_started:
+                attempt_all([("stop the live view", self.stop)])
+                self._running.clear()
 
     def frame(self, *, cancel: CancelToken) -> Image:
         """Return the newest whole frame; wait for the first one. Raises `HardwareError` when no live view runs."""
@@ -44,6 +49,10 @@ class ThermoFisherLiveView(ColumnDevice):
         (settings,) = self._running
 
         def read(client: Client) -> Image:
+            if not self._is_scanning(client):
+                raise HardwareError(
+                    f"the {self.column.name} live view has ended, by hand or for a single frame; start it again"
+                )
             request = self.connection.sdk.structures.GetImageSettings(wait_for_frame=True)
             adorned = client.imaging.get_image(request)
             taken_at = self.clock.now()
@@ -85,9 +94,17 @@ class ThermoFisherLiveView(ColumnDevice):
             raise RefusedSettingError(
                 f"asked for a live view of {convert.resolution(settings)} px, available are {', '.join(offered)}"
             )
-        scanning.resolution.value = convert.resolution(settings)
-        scanning.dwell_time.value = settings.dwell_time_s
-        scanning.bit_depth.value = settings.bit_depth
+        for name, asked in (
+            ("resolution", convert.resolution(settings)),
+            ("dwell_time", settings.dwell_time_s),
+            ("bit_depth", settings.bit_depth),
+        ):
+            setting = getattr(scanning, name)
+            setting.value = asked
+            if setting.value != asked:
+                raise RefusedSettingError(
+                    f"asked for a live view with {name} {asked}, the instrument reads back {setting.value}"
+                )
         area = settings.reduced_area
         if area is None:
             scanning.mode.set_full_frame()

@@ -38,7 +38,7 @@ class ThermoFisherSpot(ColumnDevice):
             first = error
             raise
         finally:
-            failures = attempt_all([self._attempt_end(was_blanked=was_blanked)])
+            failures = self._end(was_blanked=was_blanked)
             if failures:
                 raise_unrestored(f"{'; '.join(failures)}; blank the beam at the instrument, it may burn a hole", first)
 
@@ -60,18 +60,21 @@ class ThermoFisherSpot(ColumnDevice):
             cancel.raise_if_cancelled()
             self.clock.sleep(min(_SLICE_S, left_s))
 
-    def _attempt_end(self, *, was_blanked: bool) -> tuple[str, Any]:
-        """Return the call that blanks, leaves the point and unblanks again only when the scan is back."""
+    def _end(self, *, was_blanked: bool) -> list[str]:
+        """Blank, bring the scan back, unblank when both are done; return what could not be done."""
 
-        def end(beam: Any) -> None:
-            beam.blank()
+        def full_frame(beam: Any) -> None:
             beam.scanning.mode.set_full_frame()
             self._require_mode(beam, "fullframe")
-            if not was_blanked:
-                beam.unblank()
 
-        what = f"take the {self.column.name} beam off the spot"
-        return what, partial(self.on_beam, what, end, family=BeamError)
+        failures = attempt_all(
+            (f"{what} of the {self.column.name} beam", partial(self.on_beam, what, act, family=BeamError))
+            for what, act in (("end the spot", lambda beam: beam.blank()), ("bring back the full frame", full_frame))
+        )
+        if failures or was_blanked:
+            return failures
+        unblank = "unblank after a spot"
+        return attempt_all([(unblank, partial(self.on_beam, unblank, lambda beam: beam.unblank(), family=BeamError))])
 
     def _require_mode(self, beam: Any, wanted: str) -> None:
         found = convert.scanning_mode(self.connection.sdk, beam.scanning.mode.value)
