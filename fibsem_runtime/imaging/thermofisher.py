@@ -18,6 +18,9 @@ from fibsem_runtime.imaging.texts import IniText, parse_ini, parse_number, squar
 
 INI_KEY: Final = "FEI_INI"
 XML_KEY: Final = "FEI_XML"
+_DEEPEST_XML: Final = 12
+"""Levels of the document that are read; those of section 3 are within four."""
+
 _MANUFACTURER: Final = "Thermo Fisher Scientific"
 _BEAMS: Final = {
     "ebeam": BeamType.ELECTRON,
@@ -61,15 +64,15 @@ def _parse_xml(text: str) -> dict[str, str]:
     except (ElementTree.ParseError, ValueError):
         return {}
     found: dict[str, str] = {}
-    _collect(root, "", found)
+    _collect(root, (), found)
     return found
 
 
-def _collect(element: ElementTree.Element, path: str, found: dict[str, str]) -> None:
-    for child in element:
-        name = f"{path}/{child.tag.rsplit('}', 1)[-1]}".lstrip("/")
-        found.setdefault(name, (child.text or "").strip())
-        _collect(child, name, found)
+def _collect(element: ElementTree.Element, path: tuple[str, ...], found: dict[str, str]) -> None:
+    for child in element if len(path) < _DEEPEST_XML else ():
+        names = (*path, child.tag.rsplit("}", 1)[-1])
+        found.setdefault("/".join(names), (child.text or "").strip())
+        _collect(child, names, found)
 
 
 def _pixel_size_m(ini: IniText, xml: Mapping[str, str], beam_section: str) -> float | None:

@@ -248,7 +248,9 @@ TARGETS = {
         max_bytes=8192,
     ),
     "thermofisher_tags": Target(
-        run=thermofisher_tags, seeds=(_THERMO_INI + b"\0" + _THERMO_XML, _THERMO_INI), max_bytes=4096
+        run=thermofisher_tags,
+        seeds=(_THERMO_INI + b"\0" + _THERMO_XML, _THERMO_INI, b"\0" + b"<b>" * 1500 + b"</b>" * 1500),
+        max_bytes=12_000,
     ),
     "description_tag": Target(run=description_tag, seeds=(_DESCRIPTION,), max_bytes=4096),
     "tiff_file": Target(
