@@ -75,7 +75,40 @@ def test_a_stable_move_sends_the_published_numbers(rig: Rig, row: tuple[Any, ...
 
 
 @pytest.mark.parametrize("scan_rotation_deg", [0, 180])
-@pytest.mark.parametrize("pretilt_deg", [0, 40])
+@pytest.mark.parametrize("view", [ELECTRON, ION])
+@pytest.mark.parametrize("pose", ["electron", "ion", "milling"])
+@pytest.mark.parametrize("pretilt_deg", [0, 27, 35, 45])
+def test_stable_moves_follow_the_formula_for_every_pretilt(
+    rig: Rig, pretilt_deg: float, pose: str, view: BeamType, scan_rotation_deg: float
+) -> None:
+    """vendor-geometry.md section 5: d = dy / cos(t - cp - v); Δy = -d cos(t - cp) / cos t, Δz = d sin cp / cos t."""
+    with opened_at(rig, pretilt_deg) as microscope:
+        kinematics, here = Kinematics(microscope.chain), microscope.stage.position()
+        target = {
+            "electron": kinematics.electron_pose(here),
+            "ion": kinematics.ion_pose(here),
+            "milling": kinematics.milling_pose(here, math.radians(30)),
+        }[pose]
+        turned = abs(math.remainder(target.r_rad - math.radians(REFERENCE_DEG), math.tau)) > 1.0
+        here = at(microscope, tilt_deg=math.degrees(target.t_rad), turned=turned)
+        cp_rad = math.radians(-pretilt_deg if turned else pretilt_deg)
+        seen_from_rad = microscope.chain.ion_column_tilt_rad if view is ION else 0.0
+        sign = 1 if scan_rotation_deg == 0 else -1
+        d_um = sign * DY_UM / math.cos(here.t_rad - cp_rad - seen_from_rad)
+        expected_um = (
+            -sign * DX_UM,
+            -d_um * math.cos(here.t_rad - cp_rad) / math.cos(here.t_rad),
+            d_um * math.sin(cp_rad) / math.cos(here.t_rad),
+        )
+        rotation_rad = microscope.beam(view).set_scan_rotation(math.radians(scan_rotation_deg))
+        target = kinematics.stable_move(
+            here, view, ImagePoint(DX_UM * 1e-6, DY_UM * 1e-6), scan_rotation_rad=rotation_rad
+        )
+        assert sent_um(rig, microscope, target) == pytest.approx(expected_um, abs=2e-3)
+
+
+@pytest.mark.parametrize("scan_rotation_deg", [0, 180])
+@pytest.mark.parametrize("pretilt_deg", [0, 27, 35, 40, 45])
 @pytest.mark.parametrize(("tilt_deg", "seen_in", "dy_um", "dz_um"), VERTICAL)
 def test_a_vertical_move_sends_the_published_numbers(
     rig: Rig,
@@ -96,7 +129,16 @@ def test_a_vertical_move_sends_the_published_numbers(
         assert sent_um(rig, microscope, target) == pytest.approx((0.0, dy_um, dz_um), abs=2e-3)
 
 
-@pytest.mark.parametrize(("pretilt_deg", "electron_deg", "ion_deg", "milling_deg"), [(0, 0, 55, -20), (40, 40, 15, 20)])
+@pytest.mark.parametrize(
+    ("pretilt_deg", "electron_deg", "ion_deg", "milling_deg"),
+    [
+        (0, 0, 55, -20),
+        (27, 27, 28, 7),
+        (35, 35, 20, 15),
+        (40, 40, 15, 20),
+        (45, 45, 10, 25),
+    ],
+)
 def test_poses_are_the_published_ones(
     rig: Rig, pretilt_deg: float, electron_deg: float, ion_deg: float, milling_deg: float
 ) -> None:
