@@ -179,8 +179,7 @@ def _brighten_edges(signal: NDArray[np.float32], sky: NDArray[np.float32], escap
         gain = cv2.GaussianBlur(near, size, sigma, borderType=cv2.BORDER_REPLICATE)[first - top : last - top]
         np.subtract(sky[first:last], gain, out=gain)
         np.maximum(gain, 0, out=gain)
-        gain *= np.float32(edge_gain)
-        signal[first:last] += gain
+        signal[first:last] += np.float32(edge_gain) * gain
 
     in_bands(add, len(sky), band=max(BAND, 4 * reach))
 
