@@ -16,6 +16,8 @@ SHARED: Final[Coverage] = {
     "ion_beam.set_working_distance": Absent("neither readable nor settable; focus belongs to the preset"),
     "milling.shape_kinds": Carried("known"),
     "milling.draw bitmap": Absent("DrawBeam has no bitmaps"),
+    "electron_live_view": Carried("repeated frames: no interface streams"),
+    "ion_live_view": Carried("repeated frames: no interface streams"),
     "ion_auto_focus": Absent("no interface focuses the ion beam"),
     "ion_stigmator": Absent("no interface has an ion stigmator"),
     "ion_plasma_source": Absent("no public function changes the gas of the source"),

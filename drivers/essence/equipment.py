@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.essence.column import EssenceColumn, refused, turned
 from drivers.essence.electron import EssenceElectronBeam
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
-from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint
-from fibsem_runtime.core.errors import NotSupportedError, RefusedSettingError
+from fibsem_runtime.core import CancelToken, DetectorSettings, Image, ImagePoint, ImageSettings
+from fibsem_runtime.core.errors import HardwareError, NotSupportedError, RefusedSettingError
 
 LEVEL_TOLERANCE_FRACTION = 0.01
 """How near gain and black level must read back (assumed; finer than the guards')."""
@@ -96,6 +96,33 @@ class EssenceAutoFocus:
         self.beam.port.auto_focus()
         self.beam.wait_for(lambda: not self.beam.port.is_busy(), self.timeout_s, "find its focus")
         return self.beam.port.working_distance_m()
+
+
+@dataclass(slots=True, kw_only=True)
+class EssenceLiveView:
+    """Frame after frame on demand: nothing streams, a live view is repeated frames (vendor-tescan.md A4).
+
+    The sample is scanned only while somebody waits for a frame.
+    """
+
+    beam: EssenceColumn[Any, Any]
+    _settings: ImageSettings | None = field(default=None, init=False)
+
+    def start(self, settings: ImageSettings) -> None:
+        """Take frames like this from now on."""
+        self.beam.require_beam("the live view")
+        self._settings = settings
+
+    def frame(self, *, cancel: CancelToken) -> Image:
+        """Scan one more frame; raise `HardwareError` when the live view was not started."""
+        if self._settings is None:
+            raise HardwareError(f"{self.beam.name}: its live view was not started; start it first")
+        return self.beam.acquire(self._settings, cancel=cancel)
+
+    def stop(self) -> None:
+        """Take no more; whatever scans is ended."""
+        self._settings = None
+        self.beam.port.stop_scan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

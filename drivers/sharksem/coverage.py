@@ -9,7 +9,6 @@ from fibsem_runtime.hal.coverage import Absent, Carried, Coverage
 
 _PRESETS_ONLY: Final = "`FibSetPreset`, field, rotation and shift put back, `FibReadFCCurr`"
 _XML: Final = Absent("the attributes of other objects in a layer's XML are not public")
-_SINGLE_FRAMES: Final = Absent("this driver takes single frames: repeat `acquire`")
 
 COVERAGE: Final[Coverage] = {
     **SHARED,
@@ -58,12 +57,10 @@ COVERAGE: Final[Coverage] = {
     "electron_detectors": Carried("`DtEnumDetectors`, `DtSelect`, `DtSetGainBlack`"),
     "electron_auto_focus": Carried("`AutoWDFine`, `IsBusy` until it ends"),
     "electron_stigmator": Absent("only `AutoStigmators`: values are neither read nor set"),
-    "electron_live_view": _SINGLE_FRAMES,
     "electron_presets": Carried("`PresetEnum`, `PresetSetEx`; field, rotation and shift put back"),
     "electron_spot": Absent("the unit of `ScSetBeamPos` is not public"),
     "ion_source": Carried("`FibHVBeamOn`, `FibHVBeamOff`"),
     "ion_detectors": Carried("`FibDtEnumDetec`, `FibDtSelect`, `FibDtSetGainBl`"),
-    "ion_live_view": _SINGLE_FRAMES,
     "ion_presets": Carried(_PRESETS_ONLY),
     "ion_spot": Absent("the depth unit of a timed dot in a layer's XML is not public"),
     "manipulator": Absent("no public function moves it; make sure that it is out before a run"),

@@ -13,6 +13,7 @@ from drivers.essence.equipment import (
     EssenceDetectors,
     EssenceElectronPresets,
     EssenceIonPresets,
+    EssenceLiveView,
     EssenceSource,
 )
 from drivers.essence.ion import EssenceIonBeam
@@ -149,11 +150,13 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
             source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
             detectors=EssenceDetectors(beam=electron),
             auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
+            live_view=EssenceLiveView(beam=electron),
             presets=EssenceElectronPresets(beam=electron),
         ),
         ion_equipment=ColumnEquipment(
             source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
             detectors=EssenceDetectors(beam=ion),
+            live_view=EssenceLiveView(beam=ion),
             presets=EssenceIonPresets(beam=ion),
         ),
         vacuum=vacuum,

@@ -8,7 +8,6 @@ from drivers.essence.coverage import SHARED
 from fibsem_runtime.hal.coverage import Absent, Carried, Coverage
 
 _PRESETS_ONLY: Final = "`FIB.Preset.Activate`, field, rotation and shift put back, current measured"
-_NO_STREAM: Final = Absent("the SDK has no streaming: repeat `acquire`")
 
 COVERAGE: Final[Coverage] = {
     **SHARED,
@@ -65,12 +64,10 @@ COVERAGE: Final[Coverage] = {
     "electron_detectors": Carried("`SEM.Detector.Enum`, `Set`, `SetGainBlack`"),
     "electron_auto_focus": Carried("`SEM.AutoWDFine`"),
     "electron_stigmator": Absent("the SDK has no stigmator"),
-    "electron_live_view": _NO_STREAM,
     "electron_presets": Carried("`SEM.Preset.Enum`, `Activate`; field, rotation and shift put back"),
     "electron_spot": Absent("the unit of `SEM.Scan.SetBeamPosition` is not public"),
     "ion_source": Carried("`FIB.Beam.On`, `FIB.Beam.Off`"),
     "ion_detectors": Carried("`FIB.Detector.Enum`, `Set`, `SetGainBlack`"),
-    "ion_live_view": _NO_STREAM,
     "ion_presets": Carried(_PRESETS_ONLY),
     "ion_spot": Carried("`addDot` with a depth in seconds, milled by DrawBeam"),
     "manipulator": Carried("`Nanomanipulator.MoveToPosition`, positions from the settings"),

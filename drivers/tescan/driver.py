@@ -17,6 +17,7 @@ from drivers.essence.equipment import (
     EssenceElectronPresets,
     EssenceIonPresets,
     EssenceIonSpot,
+    EssenceLiveView,
     EssenceSource,
 )
 from drivers.essence.ion import EssenceIonBeam
@@ -193,11 +194,13 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
             source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
             detectors=EssenceDetectors(beam=electron),
             auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
+            live_view=EssenceLiveView(beam=electron),
             presets=EssenceElectronPresets(beam=electron),
         ),
         ion_equipment=ColumnEquipment(
             source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
             detectors=EssenceDetectors(beam=ion),
+            live_view=EssenceLiveView(beam=ion),
             presets=EssenceIonPresets(beam=ion),
             spot=EssenceIonSpot(beam=ion, milling=milling),
         ),
