@@ -1,4 +1,4 @@
-"""Pixels of a TIFF page or a PNG as gray levels: palettes of grays, equal colour channels, inverted, compressed."""
+"""Pixels of a TIFF page or a PNG as they are shown, compressed or not, and as gray levels where they are grays."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ _BY_TIFFFILE: Final = (1, 8, 32773, 32946)
 _BY_OPENCV: Final = (5, 7)
 """LZW, which OpenCV writes unless it is told otherwise, and JPEG: decoded by OpenCV's libtiff."""
 
-
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE: Final = struct.Struct(">16xII")
 """Width and height in the header chunk, which is the first of every PNG (ISO/IEC 15948 section 11.2.2)."""
 
 
 def read_png(path: Path) -> NDArray[Any]:
-    """Return the (height, width) pixels of a PNG.
+    """Return the pixels of a PNG, (height, width) or with channels last.
 
-    Raises `ImageFileError` for one that is damaged (its checksums tell), larger than `MAX_PIXEL_COUNT` or in colour.
+    Raises `ImageFileError` for one that is damaged (its checksums tell) or larger than `MAX_PIXEL_COUNT`.
     """
     content = path.read_bytes()
     width_px, height_px = _PNG_SIZE.unpack_from(content) if len(content) >= _PNG_SIZE.size else (0, 0)
@@ -42,27 +41,28 @@ def read_png(path: Path) -> NDArray[Any]:
     pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ImageFileError(f"cannot read the image {path}: the PNG is damaged or cut off; copy it again")
-    return _single_channel(path, pixels)
+    return pixels
 
 
-def read_gray(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:
-    """Return the (height, width) pixels of the only image in the file, where black is 0.
+def read_tiff(path: Path, tif: tifffile.TiffFile) -> NDArray[Any]:
+    """Return the pixels of the only image in the file, (height, width) or with channels last; black is 0.
 
-    Raises `ImageFileError` for several images, missing pixels, more than `MAX_PIXEL_COUNT` of them, an unknown
-    compression and colours.
+    Raises `ImageFileError` for several images, missing pixels, more than `MAX_PIXEL_COUNT` of them and an unknown
+    compression.
     """
     page = _single_page(path, tif)
     if page.compression in _BY_OPENCV:
-        return _single_channel(path, _decode_with_opencv(path, tif))
+        return _decode_with_opencv(path, tif)
     if page.compression not in _BY_TIFFFILE:
         name = getattr(page.compression, "name", page.compression)
         raise ImageFileError(f"the image {path} is compressed with {name}; save it without compression")
-    pixels = page.asarray()
+    pixels: NDArray[Any] = page.asarray()
+    if pixels.ndim not in (2, 3):
+        raise _no_picture(path, pixels)
     if page.photometric == _PALETTE and pixels.ndim == 2:
-        pixels = _shown_colours(path, page, pixels)
-    elif page.axes.startswith("S"):
-        pixels = np.moveaxis(pixels, 0, -1)
-    pixels = _single_channel(path, pixels)
+        return _shown_colours(path, page, pixels)
+    if page.axes.startswith("S"):
+        return np.moveaxis(pixels, 0, -1)
     return np.invert(pixels) if page.photometric == _MINISWHITE and pixels.dtype.kind == "u" else pixels
 
 
@@ -121,8 +121,11 @@ def _shown_colours(path: Path, page: tifffile.TiffPage, pixels: NDArray[Any]) ->
     return np.moveaxis(table[:, pixels], 0, -1)
 
 
-def _single_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return one channel of gray pixels; colours are accepted only when they are grays, an alpha channel is dropped."""
+def to_gray(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return (height, width) pixels; an alpha channel is dropped.
+
+    Raises `ImageFileError` for colours that are no grays and for what is no picture.
+    """
     if pixels.ndim == 3 and pixels.shape[2] in (1, 2):
         return pixels[..., 0]
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
@@ -131,7 +134,11 @@ def _single_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
             raise ImageFileError(f"the image {path} is in colour; save it as 8- or 16-bit gray, without overlays")
         return red
     if pixels.ndim != 2:
-        raise ImageFileError(
-            f"the image {path} has pixels of shape {pixels.shape}; save it as one 8- or 16-bit gray image"
-        )
+        raise _no_picture(path, pixels)
     return pixels
+
+
+def _no_picture(path: Path, pixels: NDArray[Any]) -> ImageFileError:
+    return ImageFileError(
+        f"the image {path} has pixels of shape {pixels.shape}; save it as one 8- or 16-bit gray image"
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fibsem_runtime.core import Image, ImageMetadata
 from fibsem_runtime.core.errors import ImageFileError
 from fibsem_runtime.imaging.origin import TAGS, FileTags, find_origin
-from fibsem_runtime.imaging.pixels import PNG_SIGNATURE, read_gray, read_png
+from fibsem_runtime.imaging.pixels import PNG_SIGNATURE, read_png, read_tiff, to_gray
 
 _MALFORMED: Final = (
     tifffile.TiffFileError,
@@ -36,8 +36,9 @@ def read_image(path: Path) -> Image:
     """Read a TIFF of our own, fibsemOS, Thermo Fisher, TESCAN, Zeiss or any program, or a PNG, as TESCAN writes them.
 
     Gray, or colours that are grays. Metadata never make it fail: what is absent or broken is None, and foreign texts
-    are kept whole in ``metadata.extra``. Rows of a declared data bar are cut off. The header that TESCAN writes beside
-    an image is read with it. Raises `ImageFileError` for a file that is missing, damaged, neither, too large or colour.
+    are kept whole in ``metadata.extra``. Rows of a declared data bar are cut off, whatever their colours. The header
+    that TESCAN writes beside an image is read with it. Raises `ImageFileError` for a file that is missing, damaged,
+    neither TIFF nor PNG, too large or in colour.
     """
     try:
         pixels, tags = (read_png(path), {}) if _is_png(path) else _read_tiff(path)
@@ -52,7 +53,7 @@ def read_image(path: Path) -> Image:
         ) from error
     origin = find_origin(FileTags(path=path, shape=(pixels.shape[0], pixels.shape[1]), by_code=tags))
     rows = min(origin.row_count or pixels.shape[0], pixels.shape[0])
-    return _as_image(path, pixels[:rows], origin.metadata)
+    return _as_image(path, to_gray(path, pixels[:rows]), origin.metadata)
 
 
 def _is_png(path: Path) -> bool:
@@ -62,7 +63,7 @@ def _is_png(path: Path) -> bool:
 
 def _read_tiff(path: Path) -> tuple[NDArray[Any], dict[int, bytes]]:
     with tifffile.TiffFile(path) as tif:
-        return read_gray(path, tif), _read_tags(tif)
+        return read_tiff(path, tif), _read_tags(tif)
 
 
 def _first_line(error: BaseException) -> str:

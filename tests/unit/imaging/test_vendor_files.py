@@ -386,6 +386,17 @@ def test_a_gray_image_saved_as_rgb_keeps_its_tags(tmp_path: Path) -> None:
     assert image.shape == (12, 16) and image.pixel_size_m == 2.5012e-6
 
 
+def test_a_coloured_data_bar_is_cut_off_before_colours_are_refused(tmp_path: Path) -> None:
+    bar = np.random.default_rng(3).integers(0, 255, (4, 16, 3), np.uint8)
+    pixels = np.vstack([np.stack([ramp()] * 3, axis=-1), bar])
+    main = AMBER_MAIN | {"ImageStripSize": "4"}
+    (tmp_path / "a-tif.hdr").write_text(ini({"MAIN": main, "SEM": AMBER_SEM}))
+    assert np.array_equal(read_image(write_tiff(tmp_path / "a.tif", pixels, photometric="rgb")).data, ramp())
+    (tmp_path / "a-tif.hdr").unlink()
+    with pytest.raises(ImageFileError, match="is in colour"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_a_thumbnail_page_does_not_hide_the_image(tmp_path: Path) -> None:
     raw = zeiss_text().encode("latin-1")
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
