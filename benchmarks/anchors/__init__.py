@@ -1,0 +1,1 @@
+"""Published numbers (physics.md section 12) and what the simulator makes of them, one module a subject."""
