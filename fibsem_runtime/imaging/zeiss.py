@@ -53,7 +53,10 @@ class Values:
 
 
 def parse_values(text: str) -> Values:
-    """Pair every key line with the line after it, without the label; the numbers at the beginning have no keys."""
+    """Pair every key line with the line after it, without the label; the numbers at the beginning have no keys.
+
+    Of a key that comes twice the first value that is not empty counts.
+    """
     found: dict[str, str] = {}
     key = ""
     for line in plain(text).splitlines():
@@ -61,7 +64,7 @@ def parse_values(text: str) -> Values:
         if _KEY.fullmatch(stripped):
             key = stripped.upper()
         elif key and stripped:
-            found.setdefault(key, _without_label(stripped))
+            found[key] = found.get(key) or _without_label(stripped)
             key = ""
     return Values(found)
 

@@ -314,6 +314,13 @@ def test_a_zeiss_pixel_size_is_what_the_line_says_or_none(
     assert found_m == (None if pixel_size_m is None else pytest.approx(pixel_size_m))
 
 
+def test_of_a_key_that_comes_twice_the_first_value_counts(tmp_path: Path) -> None:
+    twice = (("AP_WD", "WD ="), *CROSSBEAM, ("AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 1 nm"))
+    metadata = zeiss(tmp_path, twice).metadata
+    assert metadata.pixel_size_m == pytest.approx(593.3e-9)
+    assert metadata.beam is not None and metadata.beam.working_distance_m == pytest.approx(5.2e-3)
+
+
 @pytest.mark.parametrize(("width_px", "pixel_size_m"), [(1024, 35.94e-9), (2048, None)])
 def test_old_files_know_the_pixels_of_the_display(tmp_path: Path, width_px: int, pixel_size_m: float | None) -> None:
     pairs = (("AP_PIXEL_SIZE", "Pixel Size = 35.94 nm"), ("AP_MANUALKV", "EHT Target = 5.00 kV"))
