@@ -141,7 +141,7 @@ class ThermoFisherStigmator(ColumnDevice):
             return (float(found.x), float(found.y)), span
 
         found, span = self.on_beam(f"set the {name} stigmator to {x:g}, {y:g}", order, family=RefusedSettingError)
-        if max(abs(found[0] - x), abs(found[1] - y)) > _STIGMATION_TOLERANCE_RATIO * span:
+        if not max(abs(found[0] - x), abs(found[1] - y)) <= _STIGMATION_TOLERANCE_RATIO * span:
             raise RefusedSettingError(
                 f"asked for an {name} stigmation of {x:g}, {y:g}, the instrument reads back {found[0]:g}, {found[1]:g}"
             )

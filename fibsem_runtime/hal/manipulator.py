@@ -108,8 +108,10 @@ def image_move(
 
     A move in the electron image keeps the height. A move in the ion image goes along the electron column, so that the
     electron image shows only its part along x: needle over target is found in one image, the height in the other. The
-    formula of vendor-geometry.md section 8 for the electron image at scan rotation 0; for the ion image that formula
-    moves by ``dy`` along the column, this one by as much as the ion image needs to show ``dy`` (1 / sin f more).
+    formula of vendor-geometry.md section 8 for the electron image at scan rotation 0. For the ion image that formula
+    lifts the tip by ``dy``; this one moves it by as much as the ion image needs to show ``dy`` (1 / sin f more), and
+    down, because what is higher appears lower there (`fibsem_runtime.hal.forward`, verified for the sample; scale and
+    sense of the needle are unverified).
     """
     seen = chamber_view(chain, beam_type, scan_rotation_rad=scan_rotation_rad)
     along_y = np.array([0.0, 1.0, 0.0]) if beam_type is BeamType.ELECTRON else np.array([0.0, 0.0, 1.0])

@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 from chains import thermo
+from fake_equipment import FakeCoater, FakeColumn, FakeGas, FakeManipulator, FakePump, FakeVacuum
 
 from fibsem_runtime.core import (
     BeamSettings,
@@ -172,29 +173,6 @@ class FakeMilling:
 
 
 @dataclass
-class FakeNeedle:
-    """Manipulator or gas needle."""
-
-    inserted: bool = False
-
-    def is_inserted(self) -> bool:
-        return self.inserted
-
-    def retract(self, *, cancel: CancelToken) -> None:
-        self.inserted = False
-
-
-@dataclass
-class FakeVacuum:
-    """Chamber."""
-
-    pumped: bool = True
-
-    def is_pumped(self) -> bool:
-        return self.pumped
-
-
-@dataclass
 class FakeDriver:
     """Driver whose safe state blanks and stops, unless it is ``lazy`` or ``raises``."""
 
@@ -223,13 +201,17 @@ class FakeInstrument:
     electron: FakeBeam = field(default_factory=lambda: FakeBeam(BeamType.ELECTRON))
     ion: FakeBeam = field(default_factory=lambda: FakeBeam(BeamType.ION))
     milling: FakeMilling = field(default_factory=FakeMilling)
-    manipulator: FakeNeedle = field(default_factory=FakeNeedle)
-    gas: FakeNeedle = field(default_factory=FakeNeedle)
+    manipulator: FakeManipulator = field(default_factory=FakeManipulator)
+    gas: FakeGas = field(default_factory=FakeGas)
+    coater: FakeCoater = field(default_factory=FakeCoater)
     vacuum: FakeVacuum = field(default_factory=FakeVacuum)
+    pump: FakePump = field(default_factory=FakePump)
+    ion_column: FakeColumn = field(default_factory=FakeColumn)
     driver: FakeDriver = field(default_factory=FakeDriver)
 
     def microscope(self) -> Microscope:
         self.driver.instrument = self
+        self.pump.vacuum, self.ion_column.beam = self.vacuum, self.ion
         return Microscope(
             info=InstrumentInfo(manufacturer="fake", model="fake"),
             chain=thermo(pretilt_deg=35),
@@ -241,5 +223,8 @@ class FakeInstrument:
             milling=self.milling,
             manipulator=self.manipulator,
             gas_injection=self.gas,
+            sputter_coater=self.coater,
             vacuum=self.vacuum,
+            pump=self.pump,
+            ion_equipment=self.ion_column.equipment(),
         )

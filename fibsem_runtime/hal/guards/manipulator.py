@@ -76,7 +76,7 @@ class GuardedManipulator:
         self.manipulator.move_to(target, cancel=cancel)
         reached = self.manipulator.position()
         missed_m = _distance_m(target, reached)
-        if missed_m > self.settings.manipulator_tolerance_m:
+        if not missed_m <= self.settings.manipulator_tolerance_m:
             raise MotionError(
                 f"the manipulator stopped {format_quantity(missed_m, 'm')} from where it was sent, allowed are "
                 f"{format_quantity(self.settings.manipulator_tolerance_m, 'm')}; look at it before anything moves"
