@@ -165,7 +165,8 @@ class MillingEngine:
         pattern = draw_pattern(drawing.shapes, current_a=settings.beam_current_a, dose_c_per_m3=settings.dose_c_per_m3)
         probe = probe_for(settings.beam_current_a, machine.settings.probe)
         targets = open_targets(machine, drawing, pattern, probe)
-        cuts = targets[0].cuts
+        # Processes know the first body of the scene only.
+        cuts = [cut for target in targets if target.body.number == 0 for cut in target.cuts]
         before = machine.processes.before_milling(cuts)
         while until_s - drawing.milled_s > _TIME_RESOLUTION_S and not (cancel.is_cancelled or self._stop_asked):
             next_s = min(until_s, drawing.milled_s + self._substep_s(probe))
