@@ -65,6 +65,13 @@ def test_the_installed_template_is_found_by_its_name(project: Path) -> None:
     assert "acme sharksem simulator" in done.stdout
 
 
+def test_the_doctor_knows_the_template(project: Path) -> None:
+    command = ("-c", "from fibsem_runtime.cli import main; main()", "doctor", "--driver", "acme", "--json")
+    done = run(project, *command)
+    assert done.returncode == 0, done.stderr
+    assert "acme" in done.stdout
+
+
 def test_the_template_passes_its_own_tests_and_the_whole_contract(project: Path) -> None:
     done = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITE)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
