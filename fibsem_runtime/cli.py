@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback as traceback_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from fibsem_runtime.app.model_making import ImportOptions
+    from fibsem_runtime.app.models import ModelInfo
     from fibsem_runtime.core import CancelToken
     from fibsem_runtime.workflow import Progress
 
@@ -31,11 +33,19 @@ corrections_app = typer.Typer(help="Look at what operators corrected.", no_args_
 app.add_typer(corrections_app, name="corrections")
 dataset_app = typer.Typer(help="Make data sets to train and evaluate on.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
+model_app = typer.Typer(help="Look at, import, speed up and time models.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file; the shipped one when left out.", dir_okay=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+
+
+ModelArgument = Annotated[str, typer.Argument(help="Name of a model; default is the configured one.")]
+ImagesOption = Annotated[
+    list[Path] | None, typer.Option("--images", help="Image file or folder of images; repeatable.")
+]
 
 
 class Supervise(StrEnum):
@@ -44,6 +54,21 @@ class Supervise(StrEnum):
     never = "never"
     uncertain = "uncertain"
     always = "always"
+
+
+class InputScaling(StrEnum):
+    """What an imported network takes: gray levels over 255, or as they are."""
+
+    unit = "unit"
+    raw = "raw"
+
+
+class ProviderName(StrEnum):
+    """What a model runs on."""
+
+    tensorrt = "tensorrt"
+    cuda = "cuda"
+    cpu = "cpu"
 
 
 @dataclass
@@ -218,6 +243,133 @@ def report(
     print(json.dumps({"report": str(path)}) if as_json else path)
 
 
+@model_app.command("list")
+def model_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the installed models and whether they are whole."""
+    from fibsem_runtime.app.model_tables import models_table
+    from fibsem_runtime.app.models import list_installed
+    from fibsem_runtime.config import load_config
+
+    result = list_installed(load_config(config))
+    print(result.model_dump_json(indent=2) if as_json else models_table(result))
+
+
+@model_app.command("info")
+def model_info(name: ModelArgument = "default", config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell all that is known about a model: origin, files, proof, measured speed and error."""
+    from fibsem_runtime.app.models import describe
+    from fibsem_runtime.config import load_config, with_model
+
+    _show_model(describe(with_model(load_config(config), name)), as_json=as_json)
+
+
+@model_app.command("bench")
+def model_bench(
+    name: ModelArgument = "default",
+    image: Annotated[Path | None, typer.Option(help="TIFF file; a drawn frame of 1536x1024 when left out.")] = None,
+    provider: Annotated[ProviderName | None, typer.Option(help="The configured ones when left out.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16 or int8; what suits the provider else.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="Timed detections.")] = 30,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time a detection stage by stage, all features of the model at once."""
+    from fibsem_runtime.app.model_bench import bench
+    from fibsem_runtime.app.model_tables import bench_table
+    from fibsem_runtime.config import load_config, with_engine, with_model
+
+    chosen = with_engine(with_model(load_config(config), name), provider=provider, precision=precision)
+    result = bench(chosen, file=image, run_count=runs)
+    print(result.model_dump_json(indent=2) if as_json else bench_table(result))
+
+
+@model_app.command("import")
+def model_import(
+    source: Annotated[Path, typer.Argument(help="Checkpoint (.pt), ONNX graph, or folder of a Hugging Face model.")],
+    name: Annotated[str | None, typer.Option(help="Name to give; that of the file when left out.")] = None,
+    images: ImagesOption = None,
+    size: Annotated[str | None, typer.Option(help="Input of the network, WIDTHxHEIGHT in multiples of 32.")] = None,
+    scaling: Annotated[InputScaling | None, typer.Option(help="Only where the file does not show it.")] = None,
+    classes: Annotated[str, typer.Option(help="Names with commas between, where they are not the usual ones.")] = "",
+    licence: Annotated[str | None, typer.Option(help="Licence to record.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a foreign model and prove on images that its masks stay the same; nothing in it is run."""
+    _require_learning()
+    from fibsem_runtime.app.model_making import import_file
+    from fibsem_runtime.config import load_config
+
+    options = _import_options(name, size, scaling, classes, licence, images)
+    with _bar() as show:
+        info = import_file(load_config(config), source, options, watch=show)
+    _show_model(info, as_json=as_json)
+
+
+@model_app.command("pull")
+def model_pull(
+    published: Annotated[str, typer.Argument(metavar="NAME", help="Name of a published model.")],
+    name: Annotated[str | None, typer.Option(help="Name to give; the published one when left out.")] = None,
+    images: ImagesOption = None,
+    size: Annotated[str | None, typer.Option(help="Input of the network, WIDTHxHEIGHT in multiples of 32.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a published model where there is a network, and import it."""
+    _require_learning()
+    from fibsem_runtime.app.model_pull import pull
+    from fibsem_runtime.config import load_config
+
+    options = _import_options(name, size, None, "", None, images)
+    with _bar() as show:
+        info = pull(load_config(config), published, options, watch=show)
+    _show_model(info, as_json=as_json)
+
+
+@model_app.command("optimise")
+def model_optimise(
+    name: ModelArgument = "default",
+    images: ImagesOption = None,
+    threshold: Annotated[float | None, typer.Option(min=0.5, max=1, help="Share of pixels that must agree.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Clean up the graph, make int8 and fp16, keep each whose masks agree, and record the speed-up."""
+    _require_learning()
+    from fibsem_runtime.app.model_making import optimise
+    from fibsem_runtime.config import load_config, with_model
+
+    with _bar() as show:
+        info = optimise(with_model(load_config(config), name), images or [], threshold_fraction=threshold, watch=show)
+    _show_model(info, as_json=as_json)
+
+
+def _require_learning() -> None:
+    from fibsem_runtime.app.extras import require_extra
+
+    require_extra("learn", "torch", "onnx", "safetensors")
+
+
+def _import_options(
+    name: str | None,
+    size: str | None,
+    scaling: InputScaling | None,
+    classes: str,
+    licence: str | None,
+    images: list[Path] | None,
+) -> ImportOptions:
+    from fibsem_runtime.app.model_making import ImportOptions
+
+    stated = scaling.value if scaling else None
+    return ImportOptions(name=name, size=size, scaling=stated, classes=classes, licence=licence, images=images or [])
+
+
+def _show_model(info: ModelInfo, *, as_json: bool) -> None:
+    from fibsem_runtime.app.model_tables import info_table
+
+    print(info.model_dump_json(indent=2) if as_json else info_table(info))
+
+
 @contextmanager
 def _stoppable() -> Iterator[CancelToken]:
     """Turn the first Ctrl-C or termination into a clean stop; the second one ends the process at once."""
@@ -244,7 +396,14 @@ def _stoppable() -> Iterator[CancelToken]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show a bar of finished steps on a terminal; elsewhere show nothing."""
+    """Show finished steps of a run."""
+    with _bar() as show:
+        yield lambda lamella, step, done, total: show(f"{lamella} {step}", done, total)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar of what is done on a terminal; elsewhere show nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -261,8 +420,8 @@ def _progress() -> Iterator[Progress]:
     with bar:
         task = bar.add_task("starting", total=None)
 
-        def show(lamella: str, step: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{lamella} {step}", completed=done, total=total)
+        def show(text: str, done: int, total: int) -> None:
+            bar.update(task, description=text, completed=done, total=total)
 
         yield show
 

@@ -153,6 +153,18 @@ def with_model(config: RuntimeConfig, name: str | None) -> RuntimeConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"name": name})})
 
 
+def with_engine(config: RuntimeConfig, *, provider: str | None, precision: str | None) -> RuntimeConfig:
+    """Return the configuration with one provider and one precision; None keeps what is configured.
+
+    Raises `ConfigError` for one that does not exist.
+    """
+    stated: dict[str, object] = {"providers": [provider]} if provider else {}
+    if precision:
+        stated["precision"] = precision
+    engine = validate_settings(EngineSettings, config.model.engine.model_dump() | stated, origin="model.engine.")
+    return config.model_copy(update={"model": config.model.model_copy(update={"engine": engine})})
+
+
 def with_method(config: RuntimeConfig, name: str | None) -> RuntimeConfig:
     """Return the configuration with another method; None keeps the configured one."""
     return config if name is None else config.model_copy(update={"method": name})

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-from collections.abc import Iterable, Sequence
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterable
 
 from fibsem_runtime.app.check import CheckResult
 from fibsem_runtime.app.corrections import CorrectionsResult
@@ -16,6 +11,7 @@ from fibsem_runtime.app.detect import DetectResult, FeatureOutput
 from fibsem_runtime.app.doctor import DoctorResult
 from fibsem_runtime.app.result import LamellaResult
 from fibsem_runtime.app.run import Finished
+from fibsem_runtime.app.text_table import text_table
 from fibsem_runtime.core.units import format_duration, format_quantity
 
 
@@ -36,7 +32,7 @@ def run_table(finished: Finished) -> str:
     ]
     headings = ("lamella", "status", "measured nm", "true nm", "off by nm", "held at", "corrections")
     lines = [
-        _table(headings, rows, title=f"{result.method} on {result.driver}, seed {result.seed}"),
+        text_table(headings, rows, title=f"{result.method} on {result.driver}, seed {result.seed}"),
         *_failures(result.lamellae),
         f"{format_duration(result.simulated_s)} of instrument time in {format_duration(result.wall_s)}",
         f"experiment  {result.experiment}",
@@ -62,7 +58,7 @@ def detect_table(result: DetectResult) -> str:
         for name, feature in image.features.items()
     ]
     headings = ("image", "feature", "x px", "y px", "confidence", "not found because")
-    return _table(headings, rows, title=f"{result.model} on {result.provider}")
+    return text_table(headings, rows, title=f"{result.model} on {result.provider}")
 
 
 def _place(feature: FeatureOutput) -> tuple[str, str]:
@@ -73,7 +69,7 @@ def synthesize_table(result: SynthesizeResult) -> str:
     """Return in how many frames each class is seen, then where the data set lies."""
     rows = [(name, str(count)) for name, count in result.frames_with.items()]
     lines = [
-        _table(("class", "frames"), rows, title=f"{result.frames} frames of {result.scene}, seed {result.seed}"),
+        text_table(("class", "frames"), rows, title=f"{result.frames} frames of {result.scene}, seed {result.seed}"),
         f"{result.scenes} scenes in {format_duration(result.wall_s)}",
         f"data set  {result.folder}",
     ]
@@ -91,7 +87,7 @@ def check_table(result: CheckResult) -> str:
         )
         for stage in result.stages
     ]
-    table = _table(
+    table = text_table(
         ("stage", "current", "beam time", "with overhead"), rows, title=f"{result.method} on {result.driver}"
     )
     total = f"{result.lamella_count} lamellae: about {format_duration(result.total_s)} of milling"
@@ -101,7 +97,7 @@ def check_table(result: CheckResult) -> str:
 def doctor_table(result: DoctorResult) -> str:
     """Return the findings, what is missing marked."""
     rows = [("ok" if finding.ok else "MISSING", finding.topic, finding.detail) for finding in result.findings]
-    return _table(("", "what", "found"), rows, title=f"fibsem-runtime {result.version}")
+    return text_table(("", "what", "found"), rows, title=f"fibsem-runtime {result.version}")
 
 
 def corrections_table(result: CorrectionsResult) -> str:
@@ -121,19 +117,8 @@ def corrections_table(result: CorrectionsResult) -> str:
         for c in result.corrections
     ]
     headings = ("lamella", "step", "feature", "class", "dx µm", "dy µm", "confidence", "model", "decided by")
-    return _table(headings, rows, title=f"{len(rows)} in {result.experiment}")
+    return text_table(headings, rows, title=f"{len(rows)} in {result.experiment}")
 
 
 def _number(value: float | None, digit_count: int = 0) -> str:
     return "-" if value is None else f"{value:.{digit_count}f}"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str) -> str:
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    screen = io.StringIO()
-    Console(file=screen, width=max(100, shutil.get_terminal_size((120, 40)).columns)).print(table)
-    return screen.getvalue().rstrip()

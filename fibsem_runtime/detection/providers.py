@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from fibsem_runtime.core.errors import ConfigError
 
 Provider: TypeAlias = Literal["tensorrt", "cuda", "cpu"]
+PROVIDERS: Final[tuple[Provider, ...]] = ("tensorrt", "cuda", "cpu")
 
 _NAMES: Final[dict[Provider, str]] = {
     "tensorrt": "TensorrtExecutionProvider",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = sorted([*(ROOT / "fibsem_runtime").rglob("*.py"), *(ROOT / "drivers").rglob("*.py")])
 
 SI = "m m2 m3 s rad v a c px hz kg k pa bytes"
-SPOKEN = "um nm mm cm um2 um3 deg mrad us ms ns min h kv na mbar nc mc gb percent"
+SPOKEN = "um nm mm cm um2 um3 deg mrad us ms ns min h kv na mbar nc mc mb gb percent"
 COMPOUND = "c_per_m3 m_per_s m3_per_c um3_per_nc nm_per_min um_per_s per_m per_s per_um counts_per_s px_per_m"
 UNITS = tuple(f"_{unit}" for unit in f"{SI} {SPOKEN} {COMPOUND}".split())
 DIMENSIONLESS = (
