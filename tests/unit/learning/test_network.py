@@ -12,7 +12,7 @@ from torch import nn
 
 from fibsem_runtime.core import Image, ImageMetadata
 from fibsem_runtime.core.errors import ModelError
-from fibsem_runtime.detection.engine import InferenceEngine
+from fibsem_runtime.detection.engine import EngineFile, InferenceEngine
 from fibsem_runtime.detection.manifest import InputSpec, Manifest, ModelFile, sha256_of
 from fibsem_runtime.detection.preparation import fit_image, place_image
 from fibsem_runtime.detection.providers import ProviderRequest
@@ -101,7 +101,9 @@ def test_the_exported_graph_gives_the_masks_of_pytorch(network: SegmentationNetw
         features=["LamellaCentre"],
         licence="MIT",
     )
-    engine = InferenceEngine(path, manifest, ProviderRequest(wanted=("cpu",), allow_fallback=False), thread_count=1)
+    file = EngineFile(path=path, precision="fp32", sha256=manifest.files["fp32"].sha256)
+    request = ProviderRequest(wanted=("cpu",), allow_fallback=False)
+    engine = InferenceEngine(lambda _provider: file, manifest, request, threads=1)
     pixels = np.random.default_rng(1).integers(0, 255, (64, 96)).astype(np.uint8)
     place_image(Image(pixels, ImageMetadata()), fit_image((64, 96), (64, 96)), engine.input_pixels)
     found = engine.run()
