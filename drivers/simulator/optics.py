@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from drivers.simulator.bands import BAND, in_bands
 from drivers.simulator.blur import blur, decimation, probe_covariance_px, reach_px
+from drivers.simulator.charging import charge
 from drivers.simulator.layers import Sight, overlay
 from drivers.simulator.noise import add_shot_noise, digitise, fit_range, primary_count
 from drivers.simulator.optics_settings import BeamLook, OpticsSettings
@@ -156,6 +157,13 @@ def _noisy_signal(
     others: Sequence[Sight] = (),
 ) -> NDArray[np.float32]:
     signal = noise_free_signal(sample, view, settings, conditions, optics, others=others)
+    signal = charge(
+        signal,
+        settings,
+        beam_current_a=conditions.beam_current_a,
+        voltage_v=conditions.voltage_v,
+        settings=optics.charging,
+    )
     if not optics.noise:
         return signal
     detected_fraction = _beam_look(conditions.beam_type, optics).detected_fraction

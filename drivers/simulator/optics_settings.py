@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drivers.simulator.charging import ChargingSettings
+
 
 class BeamLook(BaseModel):
     """How one beam sees materials and slopes; signals are relative to film at normal incidence, all assumed.
@@ -47,6 +49,7 @@ class OpticsSettings(BaseModel):
     defocus: bool = True
     edge_brightening: bool = True
     curtains: bool = True
+    charging: ChargingSettings = ChargingSettings()
 
     electron: BeamLook = BeamLook(
         film_yield=0.40,
