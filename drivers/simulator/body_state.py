@@ -70,11 +70,18 @@ class BodyEvent(BodyPart):
 
 
 class NeedleState(BodyPart):
-    """The manipulator: its encoders, by how much its tip lags behind them, and its fate."""
+    """The manipulator: its encoders, what they do not know, and its fate.
+
+    The tip is at ``position_m + bias_m + lag_m`` of the chamber: the error of the last insertion, and how far the tip
+    stays behind since it was at ``contact_m``. ``touches`` is the body that it is in contact with.
+    """
 
     position_m: Triple
     is_inserted: bool = False
+    insert_count: int = 0
+    bias_m: Triple = (0.0, 0.0, 0.0)
     lag_m: Triple = (0.0, 0.0, 0.0)
+    contact_m: Triple | None = None
     touches: int | None = None
     is_damaged: bool = False
 

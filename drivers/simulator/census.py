@@ -60,7 +60,7 @@ class Census:
     """Stretches of what is left on each ray of a lattice, with the number of the piece that each belongs to.
 
     ``spans``: (rays, stretches, 2) float64 along w; ``labels``: (rays, stretches) int64, -1 for none. ``loose`` are the
-    numbers of pieces that reach neither the border of the lattice nor its end along the rays.
+    numbers of pieces that reach neither the border of the lattice nor its end along the rays, largest first.
     """
 
     lattice: Lattice
@@ -164,7 +164,8 @@ def _loose(lattice: Lattice, spans: Floats, labels: NDArray[np.int64]) -> tuple[
     numbers = [n for n in np.unique(labels) if n >= 0 and n not in held]
     area_m2 = lattice.pitch_m**2
     lengths_m = spans[..., 1] - spans[..., 0]
-    return tuple(int(n) for n in numbers if lengths_m[labels == n].sum() * area_m2 > LEAST_VOLUME_M3)
+    volumes_m3 = {int(n): float(lengths_m[labels == n].sum()) * area_m2 for n in numbers}
+    return tuple(sorted((n for n, v_m3 in volumes_m3.items() if v_m3 > LEAST_VOLUME_M3), key=lambda n: -volumes_m3[n]))
 
 
 def _bundle(lattice: Lattice) -> Cut:

@@ -22,6 +22,7 @@ _DEVICES: Final = {
     "ion_beam": "SimulatedBeam",
     "milling": "MillingEngine",
     **{f"{column}_{name}": found for column in ("electron", "ion") for name, found in _COLUMN.items()},
+    "manipulator": "SimulatedManipulator",
     "gas_injection": "SimulatedGas",
     "sputter_coater": "SimulatedCoater",
     "vacuum": "SimulatedVacuum",
@@ -33,7 +34,6 @@ COVERAGE: Final[Coverage] = {
     "electron_presets": Absent("an Aquilos keeps no presets of a column"),
     "ion_presets": Absent("an Aquilos keeps no presets of a column"),
     "ion_plasma_source": Absent("the ion column has a gallium source"),
-    "manipulator": Absent("the instrument is opened without a manipulator"),
     "chamber_camera": Absent("the inside of the chamber is not modelled"),
 }
 """By device; where one is carried out, all of its functions are."""

@@ -55,6 +55,7 @@ class Stream(IntEnum):
     CURRENT_FOCUS = 9
     FRAME = 10
     CONTRAST = 11
+    NEEDLE = 21
     BENDING = 12
     FILM = 13
     AUTO_FOCUS = 14

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,9 @@ from drivers.simulator.coverage import COVERAGE
 from drivers.simulator.equipment import equip
 from drivers.simulator.faults import FaultInjector, switch_on_beams
 from drivers.simulator.gas_line import SimulatedGas
+from drivers.simulator.handling import Hands
 from drivers.simulator.machine import Machine
+from drivers.simulator.manipulator import SimulatedManipulator
 from drivers.simulator.milling_engine import MillingEngine
 from drivers.simulator.settings import SimulatorSettings
 from drivers.simulator.stage import SimulatedStage
@@ -26,6 +29,7 @@ from fibsem_runtime.hal.attempts import attempt_all
 from fibsem_runtime.hal.coverage import Coverage
 from fibsem_runtime.hal.devices import Beam, Milling
 from fibsem_runtime.hal.gas import GasInjection
+from fibsem_runtime.hal.manipulator import Manipulator
 from fibsem_runtime.hal.microscope import Microscope
 
 _NEEDED_PACKAGES = ("cv2", "numba")
@@ -39,9 +43,10 @@ class SimulatorDriver:
     engine: Milling
     beams: tuple[Beam, Beam]
     gas: GasInjection
+    manipulator: Manipulator | None
 
     def safe_state(self) -> None:
-        """Stop milling, blank both beams, take the gas needle out; the stage stays.
+        """Stop milling, blank both beams, take gas needle and manipulator out; the stage stays.
 
         Safe to call twice and on a closed simulator.
 
@@ -54,10 +59,15 @@ class SimulatorDriver:
                 ("blank the electron beam", lambda: electron.set_blanked(blanked=True)),
                 ("blank the ion beam", lambda: ion.set_blanked(blanked=True)),
                 ("retract the gas needle", lambda: self.gas.retract(cancel=CancelToken())),
+                *self._out_of_the_way(),
             ]
         )
         if failures:
             raise HardwareError("; ".join(failures))
+
+    def _out_of_the_way(self) -> list[tuple[str, Callable[[], None]]]:
+        needle = self.manipulator
+        return [] if needle is None else [("retract the manipulator", lambda: needle.retract(cancel=CancelToken()))]
 
     def close(self) -> None:
         """Release the simulator; its state stays on the disk."""
@@ -106,18 +116,26 @@ class SimulatorPlugin:
             for beam_type, name in ((BeamType.ELECTRON, "electron_beam"), (BeamType.ION, "ion_beam"))
         )
         gas = SimulatedGas(machine=machine)
+        manipulator = (
+            faults.wrap(SimulatedManipulator(machine=machine, hands=Hands(machine, settings.handling)), "manipulator")
+            if settings.needle is not None
+            else None
+        )
         self._machines[machine.clock] = machine
         return Microscope(
             info=INSTRUMENT,
             chain=machine.chain,
             clock=machine.clock,
-            driver=SimulatorDriver(machine=machine, engine=milling, beams=(electron, ion), gas=gas),
+            driver=SimulatorDriver(
+                machine=machine, engine=milling, beams=(electron, ion), gas=gas, manipulator=manipulator
+            ),
             stage=faults.wrap(SimulatedStage(machine=machine), "stage"),
             electron_beam=electron,
             ion_beam=ion,
             milling=milling,
             electron_equipment=equip(columns[BeamType.ELECTRON], engine),
             ion_equipment=equip(columns[BeamType.ION], engine),
+            manipulator=manipulator,
             gas_injection=faults.wrap(gas, "gas_injection"),
             sputter_coater=SimulatedCoater(machine=machine),
             vacuum=SimulatedVacuum(machine=machine),

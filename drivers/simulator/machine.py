@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from drivers.simulator.bodies import Body, BodyKind, Pose
-from drivers.simulator.body_state import WorldState
+from drivers.simulator.bodies import NEEDLE, Body, BodyKind, Carrier, Pose
+from drivers.simulator.body_state import NeedleState, WorldState
 from drivers.simulator.disturbances import Disturbances
+from drivers.simulator.needle import PARKED_M, hang_needle
 from drivers.simulator.processes import Processes
 from drivers.simulator.projection import Errors, Vector, column_rays, to_specimen
 from drivers.simulator.sample import Cut, Sample
@@ -64,6 +65,8 @@ class Machine:
         saved = self._load()
         self.state = saved if saved is not None else initial_state(settings)
         self.world.state = self.state.world
+        if settings.needle is not None and self.state.world.needle is None:
+            self.state.world.needle = NeedleState(position_m=PARKED_M)
         self.clock = SimulatedClock(settings.starts_at, elapsed_s=self.state.elapsed_s)
         self.processes = Processes(sample=self.world.bodies[0].sample, settings=settings.processes, seed=seed)
         self.processes.resume(self.state.processes)
@@ -82,6 +85,8 @@ class Machine:
                 f"{self._directory.path} holds a simulated instrument with other settings; continue with the "
                 "configuration it was started with or use another folder"
             )
+        if saved.machine.world.needle is not None and saved.machine.world.needle.insert_count:
+            self.hang_needle()
         for piece in saved.machine.world.pieces:
             self.world.restore(piece, self._directory.load_piece(piece))
         for file in saved.machine.cut_files:
@@ -152,7 +157,16 @@ class Machine:
     def tip_m(self) -> Vector:
         """Return where the tip of the needle really is, in the chamber."""
         needle = self.state.world.needle
-        return np.zeros(3) if needle is None else np.add(needle.position_m, needle.lag_m)
+        return np.zeros(3) if needle is None else np.sum([needle.position_m, needle.bias_m, needle.lag_m], axis=0)
+
+    def hang_needle(self) -> None:
+        """Make the needle's body when it is inserted for the first time."""
+        if self.settings.needle is not None and NEEDLE not in self.world.bodies:
+            self.world.bodies |= {body.number: body for body in hang_needle(self.settings.needle, seed=self.seed)}
+
+    def near_stage_bodies(self) -> list[Body]:
+        """Return the bodies under the beams that the stage carries."""
+        return [body for body in self.world.near(self.base) if body.carrier is Carrier.STAGE]
 
     def errors(self) -> Errors:
         """Return all deviations from the chain now; a rigid body has one height, a film a height at every place."""
@@ -235,12 +249,14 @@ class Machine:
 
 
 def initial_state(settings: SimulatorSettings) -> MachineState:
-    """Return the instrument as it is switched on: flat to the electron beam at the eucentric height, both beams on."""
+    """Return the instrument as it is switched on: flat to the electron beam, its surface at coincidence, both beams on."""
     chain = settings.geometry.chain()
+    height_m = surface_height_m(settings.scene)
+    # Stage y and z ride on the tilt, below the pre-tilted shuttle.
     position = StagePosition(
         x_m=0.0,
-        y_m=0.0,
-        z_m=chain.eucentric_z_m - surface_height_m(settings.scene),
+        y_m=0.0 - height_m * math.sin(chain.pretilt_rad),
+        z_m=chain.eucentric_z_m - height_m * math.cos(chain.pretilt_rad),
         r_rad=chain.rotation_reference_rad,
         t_rad=chain.pretilt_rad,
     )

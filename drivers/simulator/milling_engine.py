@@ -6,10 +6,12 @@ import math
 import threading
 from collections.abc import Sequence
 
+from drivers.simulator.handling import Hands
 from drivers.simulator.machine import Machine
 from drivers.simulator.milling import IonProbe, draw_pattern, probe_for
 from drivers.simulator.state import DrawingState
 from drivers.simulator.targets import cuts_of, mill_targets, open_targets
+from drivers.simulator.welding import rejoin
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import BeamError, MillingError, RefusedSettingError
 from fibsem_runtime.core.units import NM, format_quantity
@@ -183,6 +185,7 @@ class MillingEngine:
     def _settle(self, drawing: DrawingState) -> None:
         """Let fall what the pattern has cut loose."""
         world = self._machine.world
+        rejoin(self._machine, Hands(self._machine, self._machine.settings.handling), drawing)
         for drawn in drawing.cuts:
             body = world.bodies[drawn.body]
             if not body.is_lost:

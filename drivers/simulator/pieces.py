@@ -62,14 +62,12 @@ def _axes_along(direction: Floats) -> Floats:
     return np.array([right, np.cross(right, direction), direction])
 
 
-def find_pieces(
-    sample: Sample, near: Sequence[Cut], *, box_m: Floats | None = None, anchors: Sequence[Floats] = ()
-) -> list[Piece]:
+def find_pieces(sample: Sample, near: Sequence[Cut], *, box_m: Floats | None = None) -> list[Piece]:
     """Return the pieces at the cuts ``near`` that hang together with nothing, each confirmed by a finer second look.
 
     A piece from which every direction that was tried is blocked by the rest of the sample is caught and stays. A sample
-    that ends within its map is looked at as a whole, ``box_m`` (2, 3): there only what is near one of the ``anchors``
-    is held.
+    that ends within its map is looked at as a whole, ``box_m`` (2, 3): its largest part is itself, the others are
+    pieces.
     """
     frame = newest_frame(near)
     if frame is None:
@@ -78,8 +76,8 @@ def find_pieces(
     together = around(sample.cuts, near, *frame, terrain)
     bounds, until_m = _whole(box_m, *frame) if box_m is not None else bounds_of(together, *frame, terrain)
     first = look(sample, *frame, bounds, until_m)
-    held = {first.number_at(anchor, reach_m=ANCHOR_REACH_M) for anchor in anchors}
-    found = (_confirm(sample, first, number) for number in first.loose if number not in held)
+    loose = first.loose if box_m is None else first.loose[1:]
+    found = (_confirm(sample, first, number) for number in loose)
     return [piece for piece in found if piece is not None]
 
 

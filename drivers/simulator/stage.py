@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from drivers.simulator.machine import Machine, as_triple
 from fibsem_runtime.core import CancelToken, StagePosition
-from fibsem_runtime.core.errors import StageLimitError
+from fibsem_runtime.core.errors import InterlockError, StageLimitError
 from fibsem_runtime.core.units import format_angle
 from fibsem_runtime.hal.devices import StageLimits
 
@@ -30,12 +30,15 @@ class SimulatedStage:
     def move_to(self, target: StagePosition, *, cancel: CancelToken) -> StagePosition:
         """Go to ``target`` and return the encoders.
 
-        Raises `StageLimitError` outside the limits and `InterlockError` while a pattern is running or paused; the stage
-        has not moved then.
+        Raises `StageLimitError` outside the limits and `InterlockError` while a pattern is running or paused or the
+        manipulator is inserted; the stage has not moved then.
         """
         cancel.raise_if_cancelled()
         self.machine.begin("a stage move")
         refuse_beyond_limits(target, self.limits)
+        needle = self.machine.state.world.needle
+        if needle is not None and needle.is_inserted:
+            raise InterlockError("a stage move was asked for while the manipulator is inserted; retract it first")
         machine, stage = self.machine, self.machine.state.stage
         machine.spend(machine.settings.timing.stage_move_s)
         now_s = machine.clock.monotonic_s()

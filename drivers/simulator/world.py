@@ -64,8 +64,11 @@ class World:
 
     def sights(self, view: View, base: Body, chamber: Pose, tip_m: Floats) -> list[BodySight]:
         """Return what rays of the specimen frame can meet: ``base`` first, then everything else that is near it."""
-        others = [b for b in self.present() if b is not base and self._is_near(b, base)]
-        return [BodySight(body=b, view=self.place_of(b, chamber, tip_m).look(view)) for b in (base, *others)]
+        return [BodySight(body=b, view=self.place_of(b, chamber, tip_m).look(view)) for b in self.near(base)]
+
+    def near(self, base: Body) -> list[Body]:
+        """Return a body of the scene and after it everything that is there and near it."""
+        return [base, *(b for b in self.present() if b is not base and self._is_near(b, base))]
 
     def present(self) -> Iterator[Body]:
         """Yield the bodies that are there: not lost, and on the manipulator only while it is inserted."""
@@ -82,12 +85,10 @@ class World:
 
     def settle(self, body: Body, near: Sequence[Cut], *, elapsed_s: float) -> list[Body]:
         """Part from a body what milling ``near`` has cut loose and return the new bodies; unheld ones are lost."""
-        is_piece = body.kind is BodyKind.PIECE
-        anchors = [np.array(joint.points_m[side]) for joint, side in self._joints_of(body.number)]
-        found = find_pieces(
-            body.sample, near, box_m=body.box_m if is_piece else None, anchors=anchors if is_piece else ()
-        )
-        return [self._part(body, piece, elapsed_s) for piece in found]
+        found = find_pieces(body.sample, near, box_m=body.box_m)
+        parted = [self._part(body, piece, elapsed_s) for piece in found]
+        self.drop_unheld(elapsed_s=elapsed_s)
+        return parted
 
     def _part(self, parent: Body, piece: Piece, elapsed_s: float) -> Body:
         number = max([FIRST_PIECE - 1, *(p.number for p in self.state.pieces)]) + 1
@@ -108,9 +109,6 @@ class World:
                 joint.bodies = (number, joint.bodies[1]) if side == 0 else (joint.bodies[0], number)
         self.state.pieces.append(_piece_state(new))
         self.log(EventKind.FREED, new, elapsed_s, other=parent.number)
-        if not self.is_held(number):
-            new.is_lost = True
-            self.log(EventKind.LOST, new, elapsed_s)
         return new
 
     def is_held(self, number: int) -> bool:
@@ -151,6 +149,13 @@ class World:
                 joined = self.joined_to(body.number)
                 on_stage = any(n < NEEDLE for n in joined)
                 self.carry(body, Carrier.STAGE if on_stage or not joined else Carrier.MANIPULATOR, chamber, tip_m)
+
+    def drop_unheld(self, *, elapsed_s: float) -> None:
+        """Lose every piece that nothing holds any more."""
+        for body in self.bodies.values():
+            if body.kind is BodyKind.PIECE and not body.is_lost and not self.is_held(body.number):
+                body.is_lost = True
+                self.log(EventKind.LOST, body, elapsed_s)
 
     def log(self, kind: EventKind, body: Body, elapsed_s: float, *, other: int | None = None) -> None:
         """Remember what has happened."""
