@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeAlias, TypeVar
 
+from drivers.thermofisher.fair_lock import FairLock
 from drivers.thermofisher.sdk import Sdk
 from drivers.thermofisher.settings import ThermoFisherSettings
 from fibsem_runtime.core.errors import ConnectionLostError, FibsemError, HardwareError
@@ -31,7 +32,7 @@ class Link:
     def __init__(self, client: Client) -> None:
         """Start the thread; a daemon, so that a call that hangs does not keep the process alive."""
         self.client = client
-        self.lock = threading.Lock()
+        self.lock = FairLock()
         self.lost = ""
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[Client], Any]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="autoscript", daemon=True).start()
@@ -93,7 +94,7 @@ class Connection:
             raise ConnectionLostError("the driver is closed; open it again")
         link = self._link
         if not link.lost:
-            if link.lock.acquire(timeout=self._settings.time_limits.takeover_s):
+            if link.lock.acquire(self._settings.time_limits.takeover_s):
                 link.lock.release()
                 return
             self._lose(link, "another call blocked it while the safe state was asked for")

@@ -105,6 +105,21 @@ def guarded(raw: Microscope) -> Microscope:
     return guard(raw, GuardSettings())
 
 
+OPENING = (
+    *("gas.list_all_gis_ports", "gas.list_all_multichem_ports", "gas.get_multichem", "multichem.list_all_gases"),
+    "manipulator.is_installed",
+)
+
+
+@pytest.mark.parametrize("name", OPENING)
+def test_an_exception_while_opening_opens_nothing(name: str) -> None:
+    with small_instrument(**FULLY_FITTED) as instrument:
+        fault_type = type(instrument).__init__.__globals__["Fault"]
+        instrument.faults.append(fault_type(kind="exception", name=name))
+        with pytest.raises(HardwareError, match=r"Injected fault\."), opened(instrument, **EVERYTHING):
+            pass
+
+
 def test_the_table_holds_every_call_of_a_session() -> None:
     with small_instrument(**FULLY_FITTED) as instrument, opened(instrument, **EVERYTHING) as raw:
         opening = len(instrument.calls)

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import simulators
 import tifffile
@@ -338,3 +339,128 @@ def test_pumping_takes_minutes(vendor: Vendor) -> None:
 def test_gas_that_is_not_fitted_is_not_controllable(vendor: Vendor) -> None:
     with pytest.raises(vendor.error, match="GIS line is not controllable"):
         vendor.client.gas.get_gis_port("W dep")
+
+
+def test_versions_decide_what_the_server_offers() -> None:
+    for version, has_polygons, has_saved in (("4.6", False, False), ("4.11.1", False, True), ("4.12", True, True)):
+        with small_instrument(version=version) as instrument:
+            client = Vendor(instrument).client
+            assert hasattr(client.patterning, "create_polygon") is has_polygons
+            assert hasattr(client.specimen.manipulator, "get_saved_position") is has_saved
+
+
+def test_lines_warm_in_seconds_and_a_valve_that_is_open_is_not_retracted(vendor: Vendor) -> None:
+    port, clock = vendor.client.gas.get_gis_port("Pt dep"), vendor.instrument.clock
+    assert port.get_temperature() == 293
+    port.turn_heater_on()
+    clock.sleep(3.0)
+    assert 293 < port.get_temperature() < 300
+    clock.sleep(3.0)
+    assert port.get_temperature() >= 300
+    port.insert()
+    port.open()
+    with pytest.raises(vendor.error, match="valve is open"):
+        port.retract()
+    port.close()
+    port.retract()
+    port.turn_heater_off()
+    assert port.get_temperature() == 293
+
+
+def test_only_some_instruments_have_a_multichem_and_a_coater() -> None:
+    with small_instrument() as instrument:
+        vendor = Vendor(instrument)
+        assert not hasattr(vendor.client.specimen, "sputter_coater")
+        assert vendor.client.gas.list_all_multichem_ports() == []
+        with pytest.raises(vendor.error, match="not controllable"):
+            vendor.client.gas.get_multichem()
+    with small_instrument(multichem_gases=("W dep",), has_coater=True) as instrument:
+        vendor = Vendor(instrument)
+        multichem = vendor.client.gas.get_multichem()
+        with pytest.raises(vendor.error, match="has no gas"):
+            multichem.turn_heater_on("Pt dep")
+        with pytest.raises(vendor.error, match="position"):
+            multichem.insert("Somewhere")
+        coater = vendor.client.specimen.sputter_coater
+        with pytest.raises(vendor.error, match="not prepared"):
+            coater.run(5.0)
+        with pytest.raises(vendor.error, match="out of range"):
+            coater.current.value = 1.0
+
+
+def test_the_camera_is_a_device_of_a_view_and_has_no_metres(vendor: Vendor) -> None:
+    imaging = vendor.client.imaging
+    imaging.set_active_view(4)
+    picture = imaging.grab_frame()
+    assert picture.data.shape == (480, 640, 3)
+    assert picture.metadata is None
+    with pytest.raises(vendor.error, match="has no beam"):
+        _ = vendor.client.detector.brightness.value
+
+
+def test_a_live_scan_belongs_to_its_view_and_ends_with_a_grab(vendor: Vendor) -> None:
+    imaging, clock = vendor.client.imaging, vendor.instrument.clock
+    imaging.set_active_view(2)
+    imaging.start_acquisition()
+    assert imaging.state == vendor.enumerations.ImagingState.ACQUIRING
+    started_s = clock.monotonic_s()
+    one, other = imaging.get_image(), imaging.get_image()
+    assert clock.monotonic_s() > started_s
+    assert one is not other
+    imaging.set_active_view(1)
+    assert imaging.state == "Idle"
+    imaging.set_active_view(2)
+    imaging.grab_frame()
+    assert imaging.state == "Idle"
+
+
+@pytest.mark.parametrize(("coordinates", "bad"), [("fraction", (1.2, 0.5)), ("pixel", (2000.0, 0.5))])
+def test_a_spot_counts_the_time_of_an_unblanked_beam_only(coordinates: str, bad: tuple[float, float]) -> None:
+    with small_instrument(spot_coordinates=coordinates) as instrument:
+        vendor = Vendor(instrument)
+        beam = vendor.client.beams.ion_beam
+        with pytest.raises(vendor.error, match="outside of the frame"):
+            beam.scanning.mode.set_spot(*bad)
+        beam.blank()
+        beam.scanning.mode.set_spot(0.5, 0.5)
+        instrument.clock.sleep(5.0)
+        beam.unblank()
+        instrument.clock.sleep(2.0)
+        beam.scanning.mode.set_full_frame()
+        instrument.clock.sleep(5.0)
+        assert sum(instrument.spot_exposures_s.values()) == pytest.approx(2.0)
+        ((_, x, _),) = instrument.spot_exposures_s
+        assert x == pytest.approx(0.5 if coordinates == "fraction" else 0.5 / 1024)
+
+
+def test_detectors_have_modes_of_their_own_and_some_are_retractable(vendor: Vendor) -> None:
+    detector = vendor.client.detector
+    detector.type.value = "CBS"
+    assert (detector.mode.value, detector.state) == ("All", "Retracted")
+    with pytest.raises(vendor.error, match="mode"):
+        detector.mode.value = "SecondaryElectrons"
+    with pytest.raises(vendor.error, match="does not exist"):
+        detector.type.value = "T9"
+
+
+def test_bitmaps_load_only_as_objects_and_some_files_take_no_circles(vendor: Vendor) -> None:
+    patterning = ready_to_mill(vendor)
+    definition = vendor.structures.BitmapPatternDefinition()
+    definition.points = np.zeros((2, 3, 2))
+    with pytest.raises(vendor.error, match="cannot be loaded"):
+        patterning.create_bitmap(0, 0, 2e-6, 1e-6, 1e-6, definition)
+    definition.points = np.array([[[0.5, 0], [1.0, 0]], [[0.0, 1], [0.25, 0]]], object)
+    assert patterning.create_bitmap(0, 0, 2e-6, 1e-6, 1e-6, definition).time > 0
+    patterning.set_default_application_file("Pt dep")
+    with pytest.raises(vendor.error, match="does not support"):
+        patterning.create_circle(0, 0, 2e-6, 0, 1e-6)
+    with pytest.raises(vendor.error, match="too small"):
+        patterning.create_line(0, 0, 1e-9, 0, 1e-6)
+
+
+def test_changing_the_gas_takes_minutes_and_outlives_the_client() -> None:
+    with small_instrument(is_plasma=True) as instrument:
+        started_s = instrument.clock.monotonic_s()
+        Vendor(instrument).client.beams.ion_beam.source.plasma_gas.value = "Oxygen"
+        assert instrument.clock.monotonic_s() - started_s > 60
+        assert Vendor(instrument).client.beams.ion_beam.source.plasma_gas.value == "Oxygen"

@@ -18,7 +18,7 @@ from thermofisher_fake import COMPUSTAGE_GEOMETRY, COMPUSTAGE_LIMITS, GEOMETRY, 
 
 from fibsem_runtime.contract.shifts import content_shift
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings, StagePosition
-from fibsem_runtime.core.errors import ConfigError, StageLimitError
+from fibsem_runtime.core.errors import ConfigError, MotionError, StageLimitError
 from fibsem_runtime.hal import Kinematics, Microscope, safe_route
 
 SEM, FIB = BeamType.ELECTRON, BeamType.ION
@@ -163,11 +163,40 @@ def test_the_printed_vertical_moves_reach_the_stage(
         assert sent_um(instrument, here) == pytest.approx((0, sign * dy_um, sign * dz_um), abs=PRINTED_UM)
 
 
+@pytest.mark.parametrize("turn_rad", [0.0, math.pi])
+@pytest.mark.parametrize("t_deg", [-10, 12, 35])
+@pytest.mark.parametrize("pretilt", PRETILTS)
+def test_vertical_moves_follow_the_formula_for_every_pretilt(pretilt: Any, t_deg: float, turn_rad: float) -> None:
+    """vendor-geometry.md section 6, exact: h = dy / sin f; Δy = h sin t, Δz = h cos t, whatever the pre-tilt."""
+    with driver(pretilt) as (instrument, microscope):
+        t_rad = math.radians(min(t_deg, 14) if pretilt == ARCTIS else t_deg)
+        microscope.ion_beam.set_scan_rotation(turn_rad)
+        here = go(microscope, replace(microscope.stage.position(), t_rad=t_rad))
+        go(microscope, Kinematics(microscope.chain).vertical_move(here, 10e-6, scan_rotation_rad=turn_rad))
+        h_um = (10 if turn_rad == 0 else -10) / math.sin(F_RAD)
+        expected = (0.0, h_um * math.sin(t_rad), h_um * math.cos(t_rad))
+        assert sent_um(instrument, here) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("turn_rad", [0.0, math.pi])
+@pytest.mark.parametrize("beam_type", list(BeamType))
+@pytest.mark.parametrize("pretilt", PRETILTS)
+def test_a_beam_shift_is_sent_as_the_image_shows_it(pretilt: Any, beam_type: BeamType, turn_rad: float) -> None:
+    """Section 9: image-aligned on Thermo Fisher, so that the scan rotation changes nothing."""
+    with driver(pretilt) as (instrument, microscope):
+        beam = microscope.beam(beam_type)
+        beam.set_scan_rotation(turn_rad)
+        beam.set_shift(ImagePoint(2e-6, -1e-6))
+        (sent,) = [call.arguments[0] for call in instrument.calls if call.name.endswith(".beam_shift=")]
+        assert (sent.x, sent.y) == (2e-6, -1e-6)
+
+
 @pytest.mark.parametrize(
     ("pretilt", "milling_deg", "electron_t_deg", "ion_t_deg", "milling_t_deg"),
     [
         (35, 15, 35, 17, 12),
         (35, 9, 35, 17, 6),
+        (27, 15, 27, 25, 4),
         (ARCTIS, 15, 0, -128, -23),
         (0, 15, 0, 52, -23),
         (45, 15, 45, 7, 22),
@@ -195,10 +224,11 @@ def test_the_printed_poses_are_reached(
                 go(microscope, target)
 
 
-def test_half_a_turn_about_the_configured_centre_mirrors_x_and_y() -> None:
+@pytest.mark.parametrize("pretilt", [0, 27, 35, 45])
+def test_half_a_turn_about_the_configured_centre_mirrors_x_and_y(pretilt: float) -> None:
     """vendor-geometry.md section 7: (x, y) → (-x, -y) about the rotation centre."""
-    geometry = {**GEOMETRY, "pretilt_deg": 0, "rotation_centre_x_mm": 0.8, "rotation_centre_y_mm": -0.5}
-    with virtual_instrument(simulators.settings(geometry={**GEOMETRY, "pretilt_deg": 0})) as instrument:
+    geometry = {**GEOMETRY, "pretilt_deg": pretilt, "rotation_centre_x_mm": 0.8, "rotation_centre_y_mm": -0.5}
+    with virtual_instrument(simulators.settings(geometry={**GEOMETRY, "pretilt_deg": pretilt})) as instrument:
         with opened(instrument, geometry=geometry) as microscope:
             here = go(microscope, replace(microscope.stage.position(), x_m=1e-3, y_m=2e-3, t_rad=0.0))
             turned = go(microscope, Kinematics(microscope.chain).rotate(here, math.pi))
@@ -251,6 +281,14 @@ def test_images_move_as_the_chain_says_for_every_pretilt(pretilt: Any, turn_rad:
         for each in BeamType:
             microscope.beam(each).set_shift(ImagePoint(2e-6, 1e-6))
         assert all((shift - ImagePoint(2e-6, 1e-6)).length_m < STAGE_TOLERANCE_M for shift in moved().values())
+
+
+def test_a_compustage_refuses_z_while_the_objective_is_inserted_and_the_error_says_so() -> None:
+    with driver(ARCTIS, is_objective_inserted=True) as (_, microscope):
+        here = microscope.stage.position()
+        microscope.stage.move_to(replace(here, x_m=here.x_m + 5e-6), cancel=CancelToken())
+        with pytest.raises(MotionError, match="objective"):
+            microscope.stage.move_to(replace(here, z_m=here.z_m + 5e-6), cancel=CancelToken())
 
 
 def test_a_compustage_refuses_to_rotate() -> None:

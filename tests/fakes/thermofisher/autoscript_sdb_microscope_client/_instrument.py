@@ -30,6 +30,7 @@ class Options:
     serial_number: str = "9951025"
     version: str = "4.9.0.902"
     is_compustage: bool = False
+    is_objective_inserted: bool = False
     has_ion_column: bool = True
     has_manipulator: bool = True
     manipulator_y_sign: int = 1

@@ -139,6 +139,8 @@ class Compustage(Stage):
     def _from_vendor(self, asked: Any, here: TruePosition) -> TruePosition:
         if not isinstance(asked, CompustagePosition):
             raise ApplicationServerException("The compustage needs a CompustagePosition.")
+        if asked.z is not None and self._instrument.options.is_objective_inserted:
+            raise ApplicationServerException("The stage cannot move in z while the objective is inserted.")
         return _merged(here, asked.x, asked.y, asked.z, None, asked.a)
 
 
