@@ -38,7 +38,8 @@ GEOMETRY: dict[str, Any] = {
 }
 """The geometry of the simulator's Aquilos."""
 
-SETTINGS: dict[str, Any] = {"host": HOST, "geometry": GEOMETRY}
+SETTINGS: dict[str, Any] = {"host": HOST, "geometry": GEOMETRY, "time_limits": {"call_s": 600}}
+"""What the driver is opened with; the fake works out milling within a call, which takes longer than an instrument."""
 
 EVERYTHING: dict[str, Any] = {
     **SETTINGS,
