@@ -7,6 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fibsem_runtime.core.units import NM
+
 SECONDS_PER_HOUR: Final = 3600.0
 
 
@@ -80,6 +82,11 @@ class DamageSettings(Process):
     """Dead layer on each milled face: 30-60 nm for Ga (physics.md 8; Lucas, Tuijtel). It is told by the truth only."""
 
     layer_nm: float = Field(default=30.0, ge=0, le=200)
+
+    @property
+    def layer_m(self) -> float:
+        """Return the layer's thickness, 0 when it is switched off."""
+        return self.layer_nm * NM if self.enabled else 0.0
 
 
 class DepositionSettings(Process):

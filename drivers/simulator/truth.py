@@ -49,6 +49,15 @@ class SimulatorTruth:
         """Measure the lamella at ``target``, seen along the ion beam as it stands now."""
         return measure_lamella(self.machine.sample, target, self.machine.view(BeamType.ION))
 
+    def undamaged_thickness_m(self, target: SpecimenPosition) -> float | None:
+        """Return how much of the lamella at ``target`` lies between its dead layers, m; None where it has no thickness.
+
+        0 where both layers meet.
+        """
+        whole_m = self.lamella(target).thickness_m
+        layer_m = self.machine.settings.processes.damage.layer_m
+        return None if whole_m is None else max(0.0, whole_m - 2 * layer_m)
+
     def frame(self, frame_id: str) -> FrameTruth:
         """Return what a frame shows, of the sample as `specimen_point` has it. Raises `ExperimentError` like that."""
         record = self._record(frame_id)

@@ -21,6 +21,7 @@ from drivers.simulator.process_state import LamellaState, Layer, LayerKind, Proc
 from drivers.simulator.redeposition import redeposit
 from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.slab import find_slab
+from drivers.simulator.truth import SimulatorTruth
 from fibsem_runtime.core import BeamType, SpecimenPosition
 from fibsem_runtime.hal import Microscope
 
@@ -219,3 +220,34 @@ def test_the_film_moves_under_the_ion_beam_and_stays_where_it_has_gone() -> None
     assert (along_m[0], along_m[2]) == pytest.approx((0.0, 0.0), abs=1e-12)
     spent_c = sum(site.charge_c for site in machine.state.processes.film_sites)
     assert spent_c == pytest.approx(sum(s.area_m2 * s.depth_m for s in simulators.PATTERN) * simulators.ICE_DOSE)
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_the_dead_layer_of_both_faces_is_not_in_the_undamaged_thickness(is_damaged: bool) -> None:
+    instrument = processing(damage={"enabled": is_damaged, "layer_nm": 45})
+    instrument.milling.draw(trenches(spacing_um=1.2, height_um=2, width_um=5, depth_um=20), simulators.CONDITIONS)
+    machine = instrument.driver.machine  # type: ignore[attr-defined]
+    view = machine.view(BeamType.ION)
+    instrument.milling.run(cancel=simulators.no_cancel())
+    x_m, y_m, z_m = view.origin + (1e-6 - view.origin[2]) / view.direction[2] * view.direction
+    target = SpecimenPosition(x_m=float(x_m), y_m=float(y_m), z_m=float(z_m))
+    truth = SimulatorTruth(machine=machine)
+    whole_m, sound_m = truth.lamella(target).thickness_m, truth.undamaged_thickness_m(target)
+    assert whole_m is not None and sound_m is not None and whole_m > 0.5e-6
+    assert whole_m - sound_m == pytest.approx(90e-9 if is_damaged else 0.0)
+
+
+def test_an_uneven_coating_leaves_curtains_on_the_milled_face() -> None:
+    ripples_m = []
+    for variation_m in (0.0, 60e-9):
+        block = ice_block(3e-6, coating_m=0.2e-6, film_m=12e-9, width_m=40e-6)
+        columns = np.arange(block.top_m.shape[1]) * block.pitch_m
+        coating_m = block.coating_m + np.float32(variation_m) * np.sin(columns / 0.5e-6).astype(np.float32)
+        block.top_m = block.top_m - block.coating_m + coating_m
+        block.coating_m = coating_m
+        cut = mill_all(block, [rectangle(width_m=3e-6, depth_m=16e-6)], VIEW, current_a=300e-12)[0]
+        middle = cut.front_m.shape[1] // 2
+        places_m = (np.arange(middle - 20, middle + 20, 2) * cut.du_m + cut.u0_m).tolist()
+        ripples_m.append(float(np.std([edges_at(cut, w_m=0.0, u_m=u_m)[0] for u_m in places_m])))
+    assert ripples_m[0] < 0.1e-9
+    assert ripples_m[1] > 1e-9
