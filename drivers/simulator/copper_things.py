@@ -21,6 +21,9 @@ Floats: TypeAlias = NDArray[np.float64]
 _BAR_FRACTION: Final = 0.5
 """Part of a column of the map that stands where an upright bar runs (numerical)."""
 
+_RAGGED_UM: Final = 3.0
+"""How far the plate's ragged edge may reach towards the posts (assumed: seven sigma of `copper.OUTLINE_NOISE_UM`)."""
+
 _RIM_CELLS: Final = 2
 """Cells around an object in which its walls are met: they lie between what stands and what does not."""
 
@@ -71,7 +74,7 @@ def find_posts(sample: Sample, body: int) -> list[FieldThing]:
     """Return the posts of a half-moon, without the plate that they stand on."""
     stands = sample.top_m > sample.bottom_m
     middle = (sample.top_m.shape[0] - 1) / 2
-    edge = round(middle + PLATE_EDGE_UM * UM / sample.pitch_m)
+    edge = round(middle + (PLATE_EDGE_UM - _RAGGED_UM) * UM / sample.pitch_m)
     fingers = stands.copy()
     fingers[edge:] = False
     count, found = cv2.connectedComponents(fingers.astype(np.uint8), connectivity=4)

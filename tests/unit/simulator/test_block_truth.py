@@ -175,3 +175,9 @@ def test_a_landing_post_is_met_at_the_edge_that_faces_the_lamella(x_px: float, e
 def test_posts_outside_the_frame_have_no_points() -> None:
     assert post_points(np.zeros((90, 150), np.bool_), towards=PixelPoint(75.0, 45.0)) == {}
     assert post_points(np.ones((90, 150), np.bool_), towards=PixelPoint(75.0, 45.0)) == {}
+
+
+def test_a_ragged_plate_leaves_no_posts_of_its_own() -> None:
+    landing = {**SMOOTH, "pitch_um": 0.4, "map_width_um": 500}
+    posts = bodies_of("lift-out", block=BLOCK, landing=landing)[1]
+    assert len(find_things([posts])) == 3
