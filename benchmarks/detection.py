@@ -2,7 +2,7 @@
 
     python benchmarks/detection.py [--model models/lamella-lite0] [--image FILE] [--precision fp32|int8] [--json FILE]
 
-Prints a table and, with --json, writes the document of ``model bench`` (design.md section 13).
+What ``fibsem-runtime model bench`` prints, and beside it the features at full size; --json writes it to a file.
 """
 
 from __future__ import annotations
@@ -19,29 +19,22 @@ import cv2
 import numpy as np
 import psutil
 
+from fibsem_runtime.app.model_bench import summarise, time_detections
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint
 from fibsem_runtime.detection import FEATURES, Detection, Detector, EngineSettings, Segmentation, open_detector
 from fibsem_runtime.detection.finder import Finder
 from fibsem_runtime.imaging import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
-WARM_COUNT = 5
-STAGES = ("preprocess_ms", "inference_ms", "decode_ms", "features_ms")
 
 
-def example() -> Image:
-    """Return an image of the usual size: the first test image where the data are, else noise."""
+def example() -> tuple[str, Image]:
+    """Return name and image of the usual size: the first test image where the data are, else noise."""
     data = Path(os.environ.get("FIBSEM_DATA", ROOT.parent / "shared" / "data"))
     for path in sorted((data / "autoliftout" / "test").glob("liftout*.tif")):
-        return read_image(path)
+        return path.name, read_image(path)
     noise = np.random.default_rng(1).integers(0, 255, (1024, 1536)).astype(np.uint8)
-    return Image(noise, ImageMetadata())
-
-
-def time_detections(detector: Detector, image: Image, count: int) -> list[Detection]:
-    """Return the detections of ``count`` runs after some that warm the caches."""
-    runs = [detector.find(image, detector.features) for _ in range(WARM_COUNT + count)]
-    return runs[WARM_COUNT:]
+    return "noise", Image(noise, ImageMetadata())
 
 
 def time_features(detection: Detection, classes: Sequence[str], features: Sequence[str], count: int) -> list[float]:
@@ -60,23 +53,15 @@ def time_features(detection: Detection, classes: Sequence[str], features: Sequen
     return times_ms
 
 
-def summarise(detector: Detector, image: Image, runs: list[Detection], features_ms: list[float]) -> dict[str, Any]:
-    """Return what is printed and written; medians per stage."""
-    totals_ms = [run.latency_ms for run in runs]
-    stages = {s.removesuffix("_ms"): float(np.median([getattr(r.times, s) for r in runs])) for s in STAGES}
-    return {
-        "model": detector.name,
+def summarise_all(
+    detector: Detector, name: str, image: Image, runs: list[Detection], features_ms: list[float]
+) -> dict[str, Any]:
+    """Return what ``model bench`` prints, and beside it the features at full size and what else the computer did."""
+    return summarise(detector, name, image, runs).model_dump() | {
         "sha256": detector.model_sha256,
-        "provider": detector.provider,
-        "input": f"{image.shape[1]}x{image.shape[0]}",
-        "runs": len(runs),
-        "stages_ms": {name: round(value, 3) for name, value in stages.items()},
-        "p50_ms": round(float(np.percentile(totals_ms, 50)), 2),
-        "p95_ms": round(float(np.percentile(totals_ms, 95)), 2),
-        "least_ms": round(min(totals_ms), 2),
+        "least_ms": round(min(run.latency_ms for run in runs), 2),
         "features_full_size_p50_ms": round(float(np.median(features_ms)), 2),
         "feature_count": len(detector.features),
-        "rss_mb": round(psutil.Process().memory_info().rss / 2**20),
         "load": [round(value, 1) for value in psutil.getloadavg()],
     }
 
@@ -97,10 +82,10 @@ def main() -> None:
         precision=arguments.precision, providers=(arguments.provider,), thread_count=arguments.threads
     )
     detector = open_detector(arguments.model, engine)
-    image = read_image(arguments.image) if arguments.image else example()
+    name, image = (arguments.image.name, read_image(arguments.image)) if arguments.image else example()
     runs = time_detections(detector, image, arguments.runs)
     features_ms = time_features(runs[0], detector.manifest.classes, detector.features, arguments.runs)
-    result = summarise(detector, image, runs, features_ms)
+    result = summarise_all(detector, name, image, runs, features_ms)
     for key, value in result.items():
         print(f"{key:28} {value}")
     if arguments.json:
