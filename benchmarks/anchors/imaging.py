@@ -109,5 +109,5 @@ def _odds_row(means: dict[float, float]) -> Row:
         published=f"{published[0]:.1f}-{published[1]:.1f}",
         simulated=f"{found:.1f} (5 for shot noise alone)",
         free="none: contrast and detected share cancel",
-        agrees="yes" if published[0] <= found <= 1.1 * published[1] else "no",
+        agrees="yes" if published[0] <= found <= published[1] else f"{found / published[1] - 1:+.0%} of its upper end",
     )
