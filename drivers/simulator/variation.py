@@ -119,6 +119,16 @@ def _serial_lift_out(rng: np.random.Generator) -> dict[str, Any]:
     return {"kind": "serial-lift-out", "block": _block(rng), "landing": mesh}
 
 
+def _needle(scene: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Return a slim or blunt needle; that of serial lift-out carries an adaptor."""
+    return {
+        "has_adaptor": scene == "serial-lift-out",
+        "half_angle_deg": float(rng.uniform(6, 14)),
+        "tip_radius_um": float(rng.uniform(0.5, 4)),
+        "adaptor_um": [float(rng.uniform(8, 24)), float(rng.uniform(10, 24)), float(rng.uniform(8, 15))],
+    }
+
+
 SCENES: Final[Mapping[str, Draw]] = {
     "on-grid": _cells,
     "waffle": _waffle,
@@ -138,6 +148,7 @@ def vary(settings: SimulatorSettings, scene: str, *, seed: int) -> SimulatorSett
         settings.model_dump(mode="json")
         | {
             "scene": SCENES[scene](rng),
+            "needle": _needle(scene, rng),
             "optics": _optics(settings.optics, rng),
             "disturbances": {name: {**part, "enabled": False} for name, part in disturbances.items()},
             "processes": settings.processes.model_dump(mode="json") | {"bending": {"enabled": False}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from fibsem_runtime.app.dataset.ranges import RANGES, Draw
@@ -57,17 +58,31 @@ class Bench:
         self.cancel.raise_if_cancelled()
         draw = self.draw
         settings = draw.frame(self.width_px, self.bit_depth, hfw_um=hfw_um)
-        here = self.microscope.stage.position()
         spread_m = RANGES.place_spread_fraction * settings.hfw_m
         aside = ImagePoint(draw.normal(spread_m), draw.normal(spread_m))
         self._set_up(beam_type, settings)
-        rotation_rad = self.microscope.beam(beam_type).settings().scan_rotation_rad
-        self._move(self.kinematics.stable_move(here, beam_type, aside, scan_rotation_rad=rotation_rad))
-        try:
+        with self._aside(beam_type, aside):
             image = self.microscope.beam(beam_type).acquire(settings, cancel=self.cancel)
-        finally:
-            self._move(here)
         return Shot(image=image, state=state)
+
+    @contextmanager
+    def _aside(self, beam_type: BeamType, aside: ImagePoint) -> Iterator[None]:
+        """Look beside coincidence for as long as the block runs: by the stage, by the beam while the needle is in."""
+        beam, here = self.microscope.beam(beam_type), self.microscope.stage.position()
+        manipulator = self.microscope.manipulator
+        if manipulator is not None and manipulator.is_inserted():
+            limit_m = beam.shift_limit_m
+            beam.set_shift(ImagePoint(*(max(-limit_m, min(limit_m, -along)) for along in (aside.x_m, aside.y_m))))
+        else:
+            rotation_rad = beam.settings().scan_rotation_rad
+            self._move(self.kinematics.stable_move(here, beam_type, aside, scan_rotation_rad=rotation_rad))
+        try:
+            yield
+        finally:
+            if beam.settings().shift != ImagePoint(0.0, 0.0):
+                beam.set_shift(ImagePoint(0.0, 0.0))
+            if self.microscope.stage.position() != here:
+                self._move(here)
 
     def _set_up(self, beam_type: BeamType, settings: ImageSettings) -> None:
         """Choose current, voltage and focus; let the instrument set the levels of this field, then alter them."""

@@ -8,13 +8,20 @@ from typing import Final
 
 from fibsem_runtime.app.dataset.bench import Bench, Shot, shoot_both
 from fibsem_runtime.app.dataset.ranges import RANGES
-from fibsem_runtime.core import BeamType
+from fibsem_runtime.core import BeamType, CancelToken
+from fibsem_runtime.core.units import UM
+from fibsem_runtime.hal.manipulator import ManipulatorPose, ManipulatorPosition
 from fibsem_runtime.hal.truth import SiteKind
 from fibsem_runtime.milling import MillingStage, RectanglePattern, TrenchPattern
 
 BLOCK_UM: Final = ((30.0, 42.0), (8.0, 12.0))
 SERIAL_BLOCK_UM: Final = ((38.0, 48.0), (18.0, 26.0))
 """Width and height of a block: 40 x 10 µm (methods.md section 8) and 45 µm wide (section 9), varied."""
+
+AWAY_UM: Final = (26.0, 60.0)
+ASIDE_UM: Final = (-12.0, 12.0)
+ABOVE_UM: Final = (8.0, 30.0)
+"""Where the tip stops on its way, left of coincidence, beside and above it (methods.md section 8: 25 µm and more)."""
 
 LANDING_HFW_UM: Final = (400.0, 150.0, 150.0, 80.0)
 """Field widths of the landing (methods.md section 8, steps 8 to 11)."""
@@ -46,11 +53,29 @@ def _shoot(
     yield from shoot_both(bench, "trench")
     bench.go_to(bench.kinematics.electron_pose(here), block.position)
     yield from shoot_both(bench, "trench")
+    yield from _approach(bench)
     place = draw.choice([site for site in sites if site.kind is landing])
     pose = bench.kinematics.milling_pose(here, math.radians(draw.uniform(RANGES.milling_angle_deg)))
     for at, state in ((bench.kinematics.electron_pose(here), "landing"), (pose, "landing")):
         bench.go_to(at, place.position)
         yield from shoot_both(bench, state, hfw_um=LANDING_HFW_UM)
+    yield from _approach(bench)
+
+
+def _approach(bench: Bench) -> Iterator[Shot]:
+    """Yield frames with the needle on its way to coincidence, where the instrument has one, and park it again."""
+    manipulator = bench.microscope.manipulator
+    if manipulator is None:
+        return
+    manipulator.insert(ManipulatorPose.STANDBY, cancel=bench.cancel)
+    try:
+        for ends_um in sorted(bench.draw.uniform(AWAY_UM) for _ in range(2))[::-1]:
+            place = (-ends_um, bench.draw.uniform(ASIDE_UM), 0.5 * ends_um + bench.draw.uniform(ABOVE_UM))
+            x_m, y_m, z_m = (value * UM for value in place)
+            manipulator.move_to(ManipulatorPosition(x_m=x_m, y_m=y_m, z_m=z_m), cancel=bench.cancel)
+            yield from shoot_both(bench, "needle", hfw_um=LANDING_HFW_UM)
+    finally:
+        manipulator.retract(cancel=CancelToken())
 
 
 def _trenches(bench: Bench, width_um: float, spacing_um: float) -> list[MillingStage]:

@@ -16,10 +16,11 @@ from drivers.simulator.sample import Cut, Sample
 from drivers.simulator.scenery import Layer
 from drivers.simulator.settings import SimulatorSettings
 from drivers.simulator.shuttle import build_bodies
+from drivers.simulator.sites import find_sites
 from drivers.simulator.things import find_things
 from drivers.simulator.view import View
 from fibsem_runtime.core import ImageSettings, PixelPoint
-from fibsem_runtime.hal.truth import FrameTruth, ObjectClass
+from fibsem_runtime.hal.truth import FrameTruth, ObjectClass, SiteKind
 
 UM = 1e-6
 SMOOTH = {"roughness_nm": 0, "crystal_count": 0, "sputter_nm": 0, "coating_um": 0, "pitch_um": 1.0}
@@ -181,3 +182,12 @@ def test_a_ragged_plate_leaves_no_posts_of_its_own() -> None:
     landing = {**SMOOTH, "pitch_um": 0.4, "map_width_um": 500}
     posts = bodies_of("lift-out", block=BLOCK, landing=landing)[1]
     assert len(find_things([posts])) == 3
+
+
+def test_sites_are_places_on_the_block_and_ends_of_posts(blocks: list[Body]) -> None:
+    sites = find_sites(blocks)
+    assert {site.kind for site in sites} == {SiteKind.BLOCK, SiteKind.POST}
+    ends = [site.position for site in sites if site.kind is SiteKind.POST]
+    # Posts are 230 µm long from a plate at y = 120 µm; the site lies half their width of 65 µm from the end.
+    assert all(end.y_m == pytest.approx((120 - 230 + 32.5) * UM, abs=3 * UM) for end in ends)
+    assert len(ends) == 3

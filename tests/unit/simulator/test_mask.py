@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from specimens import MILLING_ANGLE_RAD, electron_view, ion_view, make_specimen, mill_lamella, shifted
+from specimens import ion_view, make_specimen, mill_lamella
 
-from drivers.simulator.mask import BACKGROUND, LAMELLA, class_mask, lamella_key_points
+from drivers.simulator.mask import class_mask
 from drivers.simulator.sample import Sample
 from fibsem_runtime.core import ImageSettings, RelativeArea, SpecimenPosition
+from fibsem_runtime.hal.truth import ObjectClass
 
 TOP_OF_CELL = (0.0, 0.0, 4.9e-6)
 TARGET = SpecimenPosition(x_m=0.0, y_m=0.0, z_m=4.9e-6)
@@ -27,39 +27,13 @@ def milled() -> Sample:
 def test_the_ion_mask_is_the_front_of_the_slab(milled: Sample) -> None:
     view = ion_view(centre=TOP_OF_CELL)
     mask = class_mask(milled, view, FRAME, [TARGET], view)
-    rows, columns = np.nonzero(mask == LAMELLA)
+    rows, columns = np.nonzero(mask == ObjectClass.LAMELLA)
     pixel_m = FRAME.pixel_size_m
     assert (np.ptp(columns) + 1) * pixel_m == pytest.approx(10e-6, abs=0.25e-6)
     assert np.median(np.bincount(columns)[columns.min() + 40 : columns.max() - 40]) * pixel_m == pytest.approx(
         THICKNESS_M, abs=0.1e-6
     )
     assert abs(rows.mean() + 0.5 - 256) * pixel_m < 0.1e-6
-
-
-def test_key_points_are_where_the_slab_is(milled: Sample) -> None:
-    view = ion_view(centre=TOP_OF_CELL)
-    points = lamella_key_points(class_mask(milled, shifted(view, 1e-6, -0.5e-6), FRAME, [TARGET], view))
-    pixel_m = FRAME.pixel_size_m
-    expected = {
-        "LamellaCentre": (1e-6, -0.5e-6),
-        "LamellaLeftEdge": (-4e-6, -0.5e-6),
-        "LamellaRightEdge": (6e-6, -0.5e-6),
-        "LamellaTopEdge": (1e-6, -0.5e-6 + THICKNESS_M / 2),
-        "LamellaBottomEdge": (1e-6, -0.5e-6 - THICKNESS_M / 2),
-    }
-    assert points.keys() == expected.keys()
-    for name, (x_m, y_m) in expected.items():
-        assert (points[name].x_px - 384) * pixel_m == pytest.approx(x_m, abs=0.15e-6), name
-        assert (256 - points[name].y_px) * pixel_m == pytest.approx(y_m, abs=0.1e-6), name
-
-
-def test_the_electron_mask_shows_surface_and_milled_face(milled: Sample) -> None:
-    mask = class_mask(milled, electron_view(0.2, centre=TOP_OF_CELL), FRAME, [TARGET], ion_view(centre=TOP_OF_CELL))
-    points = lamella_key_points(mask)
-    length_m = (points["LamellaBottomEdge"].y_px - points["LamellaTopEdge"].y_px) * FRAME.pixel_size_m
-    # At 12 degrees a slab of 0.8 um is 3.8 um long on a flat surface; the dome is curved and its face is seen as well.
-    assert length_m > 0.6 * THICKNESS_M / math.sin(MILLING_ANGLE_RAD)
-    assert length_m < 4 * THICKNESS_M / math.sin(MILLING_ANGLE_RAD)
 
 
 def test_a_reduced_area_is_the_crop_of_the_mask(milled: Sample) -> None:
@@ -74,5 +48,4 @@ def test_a_reduced_area_is_the_crop_of_the_mask(milled: Sample) -> None:
 def test_without_a_lamella_everything_is_background() -> None:
     view = ion_view(centre=TOP_OF_CELL)
     mask = class_mask(make_specimen(), view, FRAME, [TARGET], view)
-    assert (mask == BACKGROUND).all()
-    assert lamella_key_points(mask) == {}
+    assert (mask == ObjectClass.BACKGROUND).all()
