@@ -13,6 +13,8 @@ from drivers.simulator.solid import PackedCuts, Solid
 from drivers.simulator.view import View
 
 _SLOWEST: Final = 1e-30
+_STANDSTILL: Final = 1e-6
+"""Cells a metre below which a ray stays in its column: one that crept back along a border would never leave it."""
 _BOX_RIM_M: Final = 1e-9
 
 
@@ -71,4 +73,4 @@ def _paths(cuts: PackedCuts, rays: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _away_from_zero(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the rates with zeros replaced, so that a ray along an axis leaves a cell far away instead of dividing."""
-    return np.where(np.abs(rates) < _SLOWEST, _SLOWEST, rates)
+    return np.where(np.abs(rates) < _STANDSTILL, _SLOWEST, rates)

@@ -249,7 +249,7 @@ class Machine:
 
 
 def initial_state(settings: SimulatorSettings) -> MachineState:
-    """Return the instrument as it is switched on: flat to the electron beam, its surface at coincidence, both beams on."""
+    """Return the instrument as it is switched on: flat to the electron beam, surface at coincidence, both beams on."""
     chain = settings.geometry.chain()
     height_m = surface_height_m(settings.scene)
     # Stage y and z ride on the tilt, below the pre-tilted shuttle.
