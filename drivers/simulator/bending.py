@@ -14,7 +14,7 @@ from drivers.simulator.lamella_site import STANDING, Site, open_site
 from drivers.simulator.process_settings import BendingSettings
 from drivers.simulator.process_state import LamellaState
 from drivers.simulator.sample import Cut, Sample
-from drivers.simulator.slab import Slab, find_slab
+from drivers.simulator.slab import Slab, find_slab, slab_at
 from drivers.simulator.view import View
 from fibsem_runtime.core import SpecimenPosition
 from fibsem_runtime.core.units import UM
@@ -53,11 +53,11 @@ def watch_lamella(
     Nothing happens where no slab thinner than that of the settings stands between two trenches that are cut through.
     """
     target = SpecimenPosition(x_m=float(place_m[0]), y_m=float(place_m[1]), z_m=float(place_m[2]))
-    slab = find_slab(sample, target, ion_view)
-    if slab is None or not slab.is_through or slab.top_m - slab.bottom_m > settings.thickness_um * UM:
-        return
     site = open_site(sample, target, ion_view)
-    per_s = settings.hazard_per_s(is_relieved=site is not None and is_relieved(site, slab))
+    slab = slab_at(site) if site is not None else None
+    if site is None or slab is None or not slab.is_through or slab.top_m - slab.bottom_m > settings.thickness_um * UM:
+        return
+    per_s = settings.hazard_per_s(is_relieved=is_relieved(site, slab))
     x_m, y_m, z_m = map(float, slab.point(*slab.key_points()["centre"]))
     known = next((one for one in lamellae if math.dist(one.place_m, (x_m, y_m, z_m)) < SAME_M), None)
     if known is None:
