@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 import simulators
-from ice_blocks import ICE_DOSE_C_PER_M3, ice_block, mill_all, milling_view, rectangle, trenches
+from ice_blocks import (
+    ICE_DOSE_C_PER_M3,
+    ice_block,
+    mill_all,
+    milling_view,
+    rectangle,
+    trenches,
+    view_from_above,
+)
 
 from drivers.simulator.lamella import measure_lamella
+from drivers.simulator.pieces import find_pieces
 from drivers.simulator.sample import Sample
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings, RelativeArea, SpecimenPosition
 from fibsem_runtime.core.errors import AlignmentError
@@ -75,6 +84,29 @@ def test_stress_relief_across_the_lamella_cuts_it_free() -> None:
     for x_m in (-2.5e-6, 2.5e-6):
         mill_all(block, [rectangle(x_m=x_m, width_m=1e-6, height_m=4e-6, depth_m=24e-6)], VIEW, current_a=0.3e-9)
     assert measure_lamella(block, TARGET, VIEW).attached_to == ()
+
+
+def block_between_trenches(*, is_undercut: bool) -> Sample:
+    """Return a deep block with trenches on three sides, a thin wall polished between them, undercut or not."""
+    block = ice_block(20e-6)
+    above = view_from_above()
+    around = [rectangle(y_m=side * 3.5e-6, width_m=12e-6, height_m=5e-6, depth_m=7e-6) for side in (-1, 1)]
+    mill_all(block, [*around, rectangle(x_m=-5e-6, width_m=2e-6, height_m=4e-6, depth_m=7e-6)], above, current_a=3e-9)
+    if is_undercut:
+        from_the_side = milling_view((0.0, 0.0, 15.5e-6), angle_deg=38)
+        mill_all(block, [rectangle(width_m=14e-6, height_m=2.4e-6, depth_m=22e-6)], from_the_side, current_a=3e-9)
+    return block
+
+
+def test_a_block_without_an_undercut_stays_attached_whatever_is_polished_and_severed() -> None:
+    sever = [rectangle(x_m=5e-6, width_m=2e-6, height_m=4e-6, depth_m=7e-6)]
+    polish = trenches(spacing_um=1.2, height_um=0.8, width_um=12, depth_um=7)
+    for is_undercut, pieces in ((False, 0), (True, 1)):
+        block = block_between_trenches(is_undercut=is_undercut)
+        mill_all(block, polish, view_from_above(), current_a=0.3e-9)
+        assert find_pieces(block, block.cuts) == []
+        mill_all(block, sever, view_from_above(), current_a=3e-9)
+        assert len(find_pieces(block, block.cuts)) == pieces
 
 
 CROSS = FiducialPattern(point_um=(8, 0), width_um=1, height_um=6, rotation_deg=45, depth_um=4)
