@@ -20,14 +20,14 @@ V_AXIS: Final = 0
 """Axes of a front's array."""
 
 
-def displaced(front_m: Floats, by: Floats | float, axis: int) -> Floats:
-    """Return the front with every sample taken from ``by`` samples farther along ``axis``.
+def displaced(front_m: Floats, by_count: Floats | float, axis: int) -> Floats:
+    """Return the front with every sample taken from ``by_count`` samples farther along ``axis``.
 
-    ``by``: samples, broadcast to the front. Interpolated linearly; beyond the grid and beside what is untouched it is
+    ``by_count``: broadcast to the front. Interpolated linearly; beyond the grid and beside what is untouched it is
     ``-inf``.
     """
     count = front_m.shape[axis]
-    at = np.arange(count).reshape((-1, 1) if axis == V_AXIS else (1, -1)) + np.broadcast_to(by, front_m.shape)
+    at = np.arange(count).reshape((-1, 1) if axis == V_AXIS else (1, -1)) + np.broadcast_to(by_count, front_m.shape)
     first = np.floor(at)
     part = at - first
     low = first.astype(np.int64)
