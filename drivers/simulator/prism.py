@@ -86,8 +86,8 @@ class PrismThing:
         }
         return tuple(name for name, face in faces.items() if self._stands(face, site.terrain, site.cuts))
 
-    def _stands(self, face: tuple[Floats | float, ...], terrain: object, cuts: object) -> bool:
-        grid = np.stack(np.meshgrid(*face, indexing="ij"), axis=-1).reshape(-1, 3)
+    def _stands(self, face_m: tuple[Floats | float, ...], terrain: object, cuts: object) -> bool:
+        grid = np.stack(np.meshgrid(*face_m, indexing="ij"), axis=-1).reshape(-1, 3)
         points = np.ascontiguousarray(self.gap.cut.origin + grid @ self.gap.cut.axes)
         return bool(np.asarray(standing(points, terrain, cuts)).any())
 

@@ -41,11 +41,11 @@ class Silhouette:
     region: Region
     frame: Region
 
-    def point(self, column: float, row: float) -> PixelPoint:
-        """Return the pixel of the frame (of its reduced area, when there is one) at a place of the raster."""
+    def point(self, column_px: float, row_px: float) -> PixelPoint:
+        """Return the pixel of the frame (of its reduced area, when there is one) at a place in pixels of the raster."""
         ratio = self.region.pixel_size_m / self.frame.pixel_size_m
-        x_px = (column + self.region.left_px) * ratio + self.frame.full_width_px / 2
-        y_px = (row + self.region.top_px) * ratio + self.frame.full_height_px / 2
+        x_px = (column_px + self.region.left_px) * ratio + self.frame.full_width_px / 2
+        y_px = (row_px + self.region.top_px) * ratio + self.frame.full_height_px / 2
         return PixelPoint(x_px - self.frame.left_px, y_px - self.frame.top_px)
 
     @property

@@ -59,7 +59,7 @@ class Bench:
         draw = self.draw
         settings = draw.frame(self.width_px, self.bit_depth, hfw_um=hfw_um)
         spread_m = RANGES.place_spread_fraction * settings.hfw_m
-        aside = ImagePoint(draw.normal(spread_m), draw.normal(spread_m))
+        aside = ImagePoint(draw.normal() * spread_m, draw.normal() * spread_m)
         self._set_up(beam_type, settings)
         with self._aside(beam_type, aside):
             image = self.microscope.beam(beam_type).acquire(settings, cancel=self.cancel)
@@ -96,13 +96,13 @@ class Bench:
             if beam_type is BeamType.ELECTRON
             else chain.eucentric_working_distance_ion_m
         )
-        beam.set_working_distance(focused_m + draw.normal(RANGES.focus_error_um * UM))
+        beam.set_working_distance(focused_m + draw.normal() * RANGES.focus_error_um * UM)
         # A small frame tells the column which field the levels are for.
         small = replace(settings, width_px=48, height_px=32, dwell_time_s=1e-7, line_integration_count=1)
         beam.acquire(small, cancel=self.cancel)
         levels = beam.auto_contrast(cancel=self.cancel)
         brightness, contrast = (
-            min(1.0, max(0.0, level + draw.normal(RANGES.level_spread_fraction)))
+            min(1.0, max(0.0, level + draw.normal() * RANGES.level_spread_fraction))
             for level in (levels.brightness_fraction, levels.contrast_fraction)
         )
         detectors = self.microscope.equipment(beam_type).detectors

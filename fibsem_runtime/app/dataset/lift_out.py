@@ -48,14 +48,14 @@ def _shoot(
     bench.go_to(bench.kinematics.ion_pose(here), block.position)
     if draw.happens(0.3):
         yield bench.shoot(BeamType.ION, "untouched")
-    for stage in _trenches(bench, *(draw.uniform(ends) for ends in block_um)):
+    for stage in _trenches(bench, *(draw.uniform(*ends) for ends in block_um)):
         bench.mill(stage)
     yield from shoot_both(bench, "trench")
     bench.go_to(bench.kinematics.electron_pose(here), block.position)
     yield from shoot_both(bench, "trench")
     yield from _approach(bench)
     place = draw.choice([site for site in sites if site.kind is landing])
-    pose = bench.kinematics.milling_pose(here, math.radians(draw.uniform(RANGES.milling_angle_deg)))
+    pose = bench.kinematics.milling_pose(here, math.radians(draw.uniform(*RANGES.milling_angle_deg)))
     for at, state in ((bench.kinematics.electron_pose(here), "landing"), (pose, "landing")):
         bench.go_to(at, place.position)
         yield from shoot_both(bench, state, hfw_um=LANDING_HFW_UM)
@@ -69,8 +69,8 @@ def _approach(bench: Bench) -> Iterator[Shot]:
         return
     manipulator.insert(ManipulatorPose.STANDBY, cancel=bench.cancel)
     try:
-        for ends_um in sorted(bench.draw.uniform(AWAY_UM) for _ in range(2))[::-1]:
-            place = (-ends_um, bench.draw.uniform(ASIDE_UM), 0.5 * ends_um + bench.draw.uniform(ABOVE_UM))
+        for ends_um in sorted(bench.draw.uniform(*AWAY_UM) for _ in range(2))[::-1]:
+            place = (-ends_um, bench.draw.uniform(*ASIDE_UM), 0.5 * ends_um + bench.draw.uniform(*ABOVE_UM))
             x_m, y_m, z_m = (value * UM for value in place)
             manipulator.move_to(ManipulatorPosition(x_m=x_m, y_m=y_m, z_m=z_m), cancel=bench.cancel)
             yield from shoot_both(bench, "needle", hfw_um=LANDING_HFW_UM)
@@ -81,12 +81,12 @@ def _approach(bench: Bench) -> Iterator[Shot]:
 def _trenches(bench: Bench, width_um: float, spacing_um: float) -> list[MillingStage]:
     """Return the two trenches of a block and, in half of the cases, the slot that opens one of its sides."""
     draw = bench.draw
-    height_um, depth_um = draw.uniform((8.0, 16.0)), draw.uniform((14.0, 30.0))
+    height_um, depth_um = draw.uniform(8.0, 16.0), draw.uniform(14.0, 30.0)
     trench = TrenchPattern(
         width_um=width_um,
         spacing_um=spacing_um,
         upper_height_um=height_um,
-        lower_height_um=height_um * draw.uniform((1.0, 1.6)),
+        lower_height_um=height_um * draw.uniform(1.0, 1.6),
         depth_um=depth_um,
     )
     stages = [MillingStage(name="trench", current_na=15.0, hfw_um=150, pattern=trench)]

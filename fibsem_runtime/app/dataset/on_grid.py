@@ -42,7 +42,7 @@ def shoot_on_grid(bench: Bench) -> Iterator[Shot]:
     """Yield frames of none to two lamellae, each milled to a drawn stage, with or without a fiducial."""
     draw = bench.draw
     bench.set_scan_rotation(math.radians(draw.choice(RANGES.scan_rotation_deg)))
-    angle_rad = math.radians(draw.uniform(RANGES.milling_angle_deg))
+    angle_rad = math.radians(draw.uniform(*RANGES.milling_angle_deg))
     pose = bench.kinematics.milling_pose(bench.microscope.stage.position(), angle_rad)
     sites = _sites(bench)
     bench.go_to(bench.kinematics.electron_pose(bench.microscope.stage.position()), sites[0].position)
@@ -73,8 +73,8 @@ def _distance_m(one: SpecimenPosition, other: SpecimenPosition) -> float:
 def _mill_site(bench: Bench) -> Iterator[Shot]:
     """Mill one site stage by stage up to a drawn one; frames after most."""
     draw = bench.draw
-    width_ratio, height_ratio = draw.uniform(WIDTH_RATIO), draw.uniform(HEIGHT_RATIO)
-    depth_um = draw.uniform(DEPTH_UM)
+    width_ratio, height_ratio = draw.uniform(*WIDTH_RATIO), draw.uniform(*HEIGHT_RATIO)
+    depth_um = draw.uniform(*DEPTH_UM)
     if draw.happens(0.6):
         bench.mill(_fiducial(bench))
     stages = STAGES[: draw.choice((1, 2, 2, 3, 4, 4))]
@@ -105,10 +105,10 @@ def _fiducial(bench: Bench) -> MillingStage:
     side = draw.choice((-1.0, 1.0))
     pattern = FiducialPattern(
         point_um=(side * WHERE_FIDUCIALS_ARE_UM, 0.0),
-        width_um=draw.uniform((0.5, 1.2)),
-        height_um=draw.uniform((6.0, 12.0)),
+        width_um=draw.uniform(0.5, 1.2),
+        height_um=draw.uniform(6.0, 12.0),
         rotation_deg=draw.choice((0.0, 45.0)),
-        depth_um=draw.uniform((1.0, 4.0)),
+        depth_um=draw.uniform(1.0, 4.0),
     )
     return MillingStage(name="fiducial", current_na=1.0, hfw_um=100, pattern=pattern)
 

@@ -57,32 +57,32 @@ class Draw:
         """Start from a seed that names data set and scene."""
         self.rng = np.random.default_rng(list(seed))
 
-    def uniform(self, ends: tuple[float, float]) -> float:
+    def uniform(self, low: float, high: float) -> float:
         """Return a number between two ends."""
-        return float(self.rng.uniform(*ends))
+        return float(self.rng.uniform(low, high))
 
-    def normal(self, spread: float) -> float:
-        """Return a number around 0."""
-        return float(self.rng.normal(0, spread))
+    def normal(self) -> float:
+        """Return a number around 0 with a spread of 1."""
+        return float(self.rng.normal())
 
     def choice(self, values: Sequence[Any]) -> Any:
         """Return one of some values."""
         return values[int(self.rng.integers(len(values)))]
 
-    def happens(self, share: float) -> bool:
+    def happens(self, share_fraction: float) -> bool:
         """Return True in a share of the cases."""
-        return bool(self.rng.random() < share)
+        return bool(self.rng.random() < share_fraction)
 
-    def listed(self, available: Sequence[float], ends: tuple[float, float]) -> float:
-        """Return one of the available values between two ends, the nearest to their middle when there is none."""
-        within = [value for value in available if ends[0] * 0.999 <= value <= ends[1] * 1.001]
-        middle = math.sqrt(ends[0] * ends[1])
-        return float(self.choice(within or [min(available, key=lambda value: abs(math.log(value / middle)))]))
+    def listed(self, listed: Sequence[float], low: float, high: float) -> float:
+        """Return one of the listed values between two ends, the nearest to their middle when there is none."""
+        within = [value for value in listed if low * 0.999 <= value <= high * 1.001]
+        middle = math.sqrt(low * high)
+        return float(self.choice(within or [min(listed, key=lambda value: abs(math.log(value / middle)))]))
 
     def current_a(self, beam_type: BeamType, available_a: Sequence[float]) -> float:
         """Return an imaging current of a beam."""
-        ends_pa = RANGES.electron_current_pa if beam_type is BeamType.ELECTRON else RANGES.ion_current_pa
-        return self.listed(available_a, (ends_pa[0] * PA, ends_pa[1] * PA))
+        low_pa, high_pa = RANGES.electron_current_pa if beam_type is BeamType.ELECTRON else RANGES.ion_current_pa
+        return self.listed(available_a, low_pa * PA, high_pa * PA)
 
     def frame(self, width_px: int, bit_depth: int, *, hfw_um: Sequence[float] = RANGES.hfw_um) -> ImageSettings:
         """Return the settings of a 3:2 frame."""
@@ -91,7 +91,7 @@ class Draw:
         return ImageSettings(
             width_px=width_px,
             height_px=width_px * 2 // 3,
-            hfw_m=self.choice(hfw_um) * UM * self.uniform((1 - spread, 1 + spread)),
+            hfw_m=self.choice(hfw_um) * UM * self.uniform(1 - spread, 1 + spread),
             dwell_time_s=dwell_us * 1e-6,
             line_integration_count=line_count,
             bit_depth=bit_depth,

@@ -37,12 +37,12 @@ def shoot_waffle(bench: Bench) -> Iterator[Shot]:
     bench.go_to(bench.kinematics.ion_pose(here), site.position)
     if draw.happens(0.3):
         yield bench.shoot(BeamType.ION, "untouched")
-    width_ratio = draw.uniform(WIDTH_RATIO)
+    width_ratio = draw.uniform(*WIDTH_RATIO)
     bench.mill(_trenches(bench, 22.0 * width_ratio))
     yield from shoot_both(bench, "trench")
     bench.go_to(bench.kinematics.electron_pose(here), site.position)
     yield from shoot_both(bench, "trench")
-    pose = bench.kinematics.milling_pose(here, math.radians(draw.uniform(RANGES.milling_angle_deg)))
+    pose = bench.kinematics.milling_pose(here, math.radians(draw.uniform(*RANGES.milling_angle_deg)))
     bench.go_to(pose, site.position)
     yield from shoot_both(bench, "trench")
     for name, current_na, width_um, spacing_um, height_um in STAGES[: draw.choice((0, 1, 2, 3))]:
@@ -68,9 +68,9 @@ def _trenches(bench: Bench, width_um: float) -> MillingStage:
     draw = bench.draw
     pattern = TrenchPattern(
         width_um=width_um,
-        spacing_um=draw.uniform((20.0, 28.0)),
-        upper_height_um=draw.uniform((10.0, 18.0)),
-        lower_height_um=draw.uniform((16.0, 32.0)),
-        depth_um=draw.uniform((20.0, 55.0)),
+        spacing_um=draw.uniform(20.0, 28.0),
+        upper_height_um=draw.uniform(10.0, 18.0),
+        lower_height_um=draw.uniform(16.0, 32.0),
+        depth_um=draw.uniform(20.0, 55.0),
     )
     return MillingStage(name="trench", current_na=7.0, hfw_um=180, pattern=pattern)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 from commands import call
 
+from drivers.simulator import SimulatorSettings
 from fibsem_runtime.app.dataset import SynthesizeRequest, SynthesizeResult, synthesize
 from fibsem_runtime.app.dataset.writer import COLUMNS, new_folder
 from fibsem_runtime.core import CancelToken
@@ -146,15 +148,12 @@ def test_an_unknown_scene_lists_the_known_ones(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_instrument_makes_no_data_sets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text("driver: {name: thermofisher, settings: {host: nowhere}}\n")
-    arguments = ("--scene", "on-grid", "--n", "1", "--seed", "1", "--config", str(config))
-    answer = call(monkeypatch, capsys, "dataset", "synthesize", *arguments, "--out", str(tmp_path / "new"))
-    assert answer.exit_code == ConfigError.exit_code
-    assert len(answer.lines) == 1 and "simulator" in answer.lines[0]
+def test_an_instrument_makes_no_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument = SimpleNamespace(settings_model=SimulatorSettings)
+    monkeypatch.setattr("fibsem_runtime.config.find_driver", lambda _: instrument)
+    with pytest.raises(ConfigError, match="makes no scenes; configure the simulator"):
+        synthesize(request(tmp_path / "new"), cancel=CancelToken())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_prints_one_document(
