@@ -47,9 +47,12 @@ class SputterCoater(Protocol):
 
 @contextmanager
 def gas_flow(gas: GasInjection, line: str) -> Iterator[None]:
-    """Let gas flow for as long as the block runs and close the valve on every exit (safety.md I13)."""
-    gas.open_valve(line)
+    """Let gas flow for as long as the block runs and close the valve on every exit (safety.md I13).
+
+    A valve whose opening failed is closed as well: one whose answer was lost or whose read-back differs may be open.
+    """
     try:
+        gas.open_valve(line)
         yield
     finally:
         gas.close_valve(line)

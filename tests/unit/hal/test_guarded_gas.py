@@ -6,7 +6,14 @@ import pytest
 from fakes import FakeInstrument
 
 from fibsem_runtime.core import CancelToken
-from fibsem_runtime.core.errors import Cancelled, HardwareError, InterlockError, NotSupportedError, VacuumError
+from fibsem_runtime.core.errors import (
+    Cancelled,
+    ConnectionLostError,
+    HardwareError,
+    InterlockError,
+    NotSupportedError,
+    VacuumError,
+)
 from fibsem_runtime.hal import GasInjection, Microscope, MillingState, SputterCoater, gas_flow
 
 
@@ -36,6 +43,19 @@ def test_gas_flows_for_as_long_as_the_block_runs_and_no_longer(fake: FakeInstrum
     assert fake.gas.open == set()
     with pytest.raises(RuntimeError), gas_flow(ready, "Pt"):
         raise RuntimeError("anything")
+    assert fake.gas.open == set()
+
+
+def test_a_valve_whose_opening_was_not_confirmed_is_closed(
+    fake: FakeInstrument, ready: GasInjection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opens_and_loses_the_answer(line: str) -> None:
+        fake.gas.open.add(line)
+        raise ConnectionLostError("no answer")
+
+    monkeypatch.setattr(fake.gas, "open_valve", opens_and_loses_the_answer)
+    with pytest.raises(ConnectionLostError, match="no answer"), gas_flow(ready, "Pt"):
+        pytest.fail("the block must not run")
     assert fake.gas.open == set()
 
 
