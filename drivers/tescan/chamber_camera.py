@@ -21,5 +21,5 @@ class SdkChamberCamera:
         """Take one picture; colour is averaged to gray."""
         cancel.raise_if_cancelled()
         taken_at = self.clock.now()
-        pixels = to_gray(self.link.call("Camera.AcquireImage"))
+        pixels = self.link.read("Camera.AcquireImage", to_gray)
         return Image(pixels, ImageMetadata(acquired_at=taken_at, instrument=self.info))

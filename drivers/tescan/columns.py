@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from drivers.essence.ports import Scan
-from drivers.tescan.convert import from_mm, from_pa, to_detector, to_info, to_mm, to_pa, to_pixels, to_shift
+from drivers.tescan.convert import (
+    from_mm,
+    from_pa,
+    to_answer,
+    to_detector,
+    to_flag,
+    to_info,
+    to_mm,
+    to_names,
+    to_number,
+    to_pa,
+    to_pixels,
+    to_shift,
+)
 from drivers.tescan.link import Link
 from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint, InstrumentInfo, Pixels
 from fibsem_runtime.core.errors import BeamError, HardwareError
+
+T = TypeVar("T")
 
 _CHANNEL: Final = 0
 """Channel that every frame uses (vendor-tescan.md A4)."""
@@ -38,19 +54,19 @@ class SdkColumn:
 
     def is_on(self) -> bool:
         """Read whether the source delivers a beam."""
-        return bool(self.call("Beam.GetStatus") == self.link.value(f"{self.namespace}.Beam.Status.BeamOn"))
+        return bool(self.read("Beam.GetStatus", to_answer) == self.link.value(f"{self.namespace}.Beam.Status.BeamOn"))
 
     def is_busy(self) -> bool:
         """Read whether a preset, optics or an auto function is at work."""
-        return bool(self.call("IsBusy"))
+        return self.read("IsBusy", to_flag)
 
     def voltage_v(self) -> float:
         """Read the acceleration voltage."""
-        return float(self.call("Beam.GetVoltage"))
+        return self.read("Beam.GetVoltage", float)
 
     def field_m(self) -> float:
         """Read the field width."""
-        return from_mm(self.call("Optics.GetViewfield"))
+        return self.read("Optics.GetViewfield", from_mm)
 
     def set_field(self, hfw_m: float) -> None:
         """Set the field width."""
@@ -58,7 +74,7 @@ class SdkColumn:
 
     def scan_rotation_rad(self) -> float:
         """Read the scan rotation; NaN on the vendor's simulator."""
-        return math.radians(float(self.call("Optics.GetImageRotation")))
+        return math.radians(self.read("Optics.GetImageRotation", float))
 
     def set_scan_rotation(self, scan_rotation_rad: float) -> None:
         """Rotate the scan."""
@@ -66,7 +82,7 @@ class SdkColumn:
 
     def column_shift(self) -> ImagePoint:
         """Read the beam shift along the column."""
-        return to_shift(self.call("Optics.GetImageShift"))
+        return self.read("Optics.GetImageShift", to_shift)
 
     def set_column_shift(self, shift: ImagePoint) -> None:
         """Set the beam shift along the column."""
@@ -75,7 +91,7 @@ class SdkColumn:
     def detector(self) -> DetectorSettings:
         """Read gain and black level of the configured detector."""
         found = self._chosen_detector()
-        return to_detector(found.name, self.call("Detector.GetGainBlack", found))
+        return self.read("Detector.GetGainBlack", lambda levels: to_detector(found.name, levels), found)
 
     def auto_signal(self) -> None:
         """Let the instrument set gain and black level."""
@@ -91,7 +107,7 @@ class SdkColumn:
 
     def detectors(self) -> Sequence[str]:
         """Read the names of the detectors."""
-        return [str(detector.name) for detector in self.call("Detector.Enum")]
+        return list(self._detectors())
 
     def select_detector(self, name: str) -> None:
         """Use a detector from the next frame on."""
@@ -104,11 +120,11 @@ class SdkColumn:
 
     def presets(self) -> Sequence[str]:
         """Read the names of the presets."""
-        return [str(name) for name in self.call("Preset.Enum")]
+        return self.read("Preset.Enum", to_names)
 
     def activate(self, preset: str) -> None:
         """Activate a preset; raise `BeamError` for one that is not available now."""
-        if not self.call("Preset.IsAvailable", preset):
+        if not self.read("Preset.IsAvailable", to_flag, preset):
             raise BeamError(f"the preset {preset!r} is not available now; look at the instrument's preset list")
         self.call("Preset.Activate", preset)
 
@@ -119,18 +135,14 @@ class SdkColumn:
         # A frame may take half as long again as its pixels (line overheads), on top of a call's own time.
         timeout_s = self.link.call_timeout_s + 1.5 * request.duration_s
         size = (request.width_px, request.height_px)
-        if request.area_px is None:
-            document = self.call(
-                "Scan.AcquireImageFromChannel", _CHANNEL, *size, request.dwell_time_ns, timeout_s=timeout_s
-            )
-        else:
+        name = "Scan.AcquireImageFromChannel"
+        ends: tuple[int, ...] = ()
+        if request.area_px is not None:
             left, top, width, height = request.area_px
             # The right and bottom ends are inclusive.
-            ends = (left, top, left + width - 1, top + height - 1)
-            document = self.call(
-                "Scan.AcquireROIFromChannel", _CHANNEL, *size, *ends, request.dwell_time_ns, timeout_s=timeout_s
-            )
-        return to_pixels(document, bit_depth=request.bit_depth, section=self.namespace)
+            name, ends = "Scan.AcquireROIFromChannel", (left, top, left + width - 1, top + height - 1)
+        convert = partial(to_pixels, bit_depth=request.bit_depth, section=self.namespace)
+        return self.read(name, convert, _CHANNEL, *size, *ends, request.dwell_time_ns, timeout_s=timeout_s)
 
     def stop_scan(self) -> None:
         """End scanning."""
@@ -140,20 +152,27 @@ class SdkColumn:
         """Return what a header of the smallest frame says about the instrument."""
         self._select(8)
         args = (_CHANNEL, _INFO_SIZE_PX, _INFO_SIZE_PX, _INFO_DWELL_NS)
-        return to_info(self.call("Scan.AcquireImageFromChannel", *args))
+        return self.read("Scan.AcquireImageFromChannel", to_info, *args)
 
-    def call(self, name: str, *args: Any, timeout_s: float | None = None) -> Any:
-        """Call a function of this column."""
-        return self.link.call(f"{self.namespace}.{name}", *args, family=BeamError, timeout_s=timeout_s)
+    def call(self, name: str, *args: Any, timeout_s: float | None = None) -> None:
+        """Call a function of this column that answers nothing."""
+        self.link.call(f"{self.namespace}.{name}", *args, family=BeamError, timeout_s=timeout_s)
+
+    def read(self, name: str, convert: Callable[[Any], T], *args: Any, timeout_s: float | None = None) -> T:
+        """Call a function of this column and return its answer as ``convert`` makes it."""
+        return self.link.read(f"{self.namespace}.{name}", convert, *args, family=BeamError, timeout_s=timeout_s)
 
     def _select(self, bit_depth: int) -> None:
         self.stop_scan()
         bits = getattr(self.package.Common.Bpp, _BITS[bit_depth])
         self.call("Detector.Set", _CHANNEL, self._chosen_detector(), bits)
 
+    def _detectors(self) -> dict[str, Any]:
+        return self.read("Detector.Enum", lambda found: {str(detector.name): detector for detector in found})
+
     def _chosen_detector(self) -> Any:
         if self._detector is None:
-            found = {detector.name: detector for detector in self.call("Detector.Enum")}
+            found = self._detectors()
             if self.detector_name not in found:
                 raise HardwareError(
                     f"the {self.namespace} column has no detector {self.detector_name!r}; set its detector in the "
@@ -172,7 +191,7 @@ class SdkElectronColumn(SdkColumn):
 
     def current_a(self) -> float:
         """Read the beam current."""
-        return from_pa(self.call("Beam.GetCurrent"))
+        return self.read("Beam.GetCurrent", from_pa)
 
     def set_current(self, beam_current_a: float) -> None:
         """Set the beam current."""
@@ -184,7 +203,7 @@ class SdkElectronColumn(SdkColumn):
 
     def working_distance_m(self) -> float:
         """Read the working distance."""
-        return from_mm(self.call("Optics.GetWD"))
+        return self.read("Optics.GetWD", from_mm)
 
     def set_working_distance(self, working_distance_m: float) -> None:
         """Focus."""
@@ -196,7 +215,7 @@ class SdkElectronColumn(SdkColumn):
 
     def is_blanked(self) -> bool:
         """Read the electrostatic blanker; in automatic mode it opens with the next scan."""
-        return int(self.call("Scan.GetBlanker", _ELECTROSTATIC)) == _BLANKER_ON
+        return self.read("Scan.GetBlanker", to_number, _ELECTROSTATIC) == _BLANKER_ON
 
     def set_blanked(self, *, blanked: bool) -> None:
         """Blank, or let the blanker open with every scan and close after it, which spares the sample."""
@@ -211,7 +230,7 @@ class SdkIonColumn(SdkColumn):
 
     def probe_current_a(self) -> float:
         """Measure the current in the Faraday cup."""
-        return from_pa(self.call("Beam.ReadProbeCurrent"))
+        return self.read("Beam.ReadProbeCurrent", from_pa)
 
     def is_scanning(self) -> bool:
         """Read whether the column is at work; the SDK does not tell scanning from other work."""

@@ -14,6 +14,8 @@ import numpy as np
 from drivers.essence.ports import AxisTargets, EngineStatus, Phase
 from fibsem_runtime.core import DetectorSettings, ImagePoint, InstrumentInfo, Pixels, StagePosition
 from fibsem_runtime.core.errors import HardwareError
+from fibsem_runtime.hal.axes import AxisLimits
+from fibsem_runtime.hal.manipulator import ManipulatorLimits, ManipulatorPosition
 
 MANUFACTURER: Final = "TESCAN"
 
@@ -23,6 +25,28 @@ _PHASES: Final = {
     "ProjectLoadedExpositionInProgress": Phase.RUNNING,
     "ProjectLoadedExpositionPaused": Phase.PAUSED,
 }
+
+
+def to_answer(answer: Any) -> Any:
+    """Return an answer that is one; raise `TypeError` for none, which a blocked server gives (vendor-tescan.md B1)."""
+    if answer is None:
+        raise TypeError("no answer")
+    return answer
+
+
+def to_number(answer: Any) -> int:
+    """Return a state as a number, from an ``Enum`` or an integer."""
+    return int(getattr(answer, "value", answer))
+
+
+def to_flag(answer: Any) -> bool:
+    """Return a truth value, from a bool, an integer or an ``Enum`` (of which every member would count as true)."""
+    return bool(getattr(to_answer(answer), "value", answer))
+
+
+def to_names(answer: Any) -> list[str]:
+    """Return the names in a list."""
+    return [str(name) for name in answer]
 
 
 def to_mm(length_m: float) -> float:
@@ -54,6 +78,24 @@ def to_position(read: Sequence[float]) -> StagePosition:
     )
 
 
+def to_manipulator_position(read: Sequence[float]) -> ManipulatorPosition:
+    """Return where the needle is from x, y, z (mm), rotation (degrees)."""
+    x_mm, y_mm, z_mm, rotation_deg = (float(value) for value in read)
+    return ManipulatorPosition(
+        x_m=from_mm(x_mm), y_m=from_mm(y_mm), z_m=from_mm(z_mm), r_rad=math.radians(rotation_deg)
+    )
+
+
+def to_manipulator_limits(read: Sequence[float]) -> ManipulatorLimits:
+    """Return the ranges of x, y and z from min, max pairs (mm); the last pair is the rotation's (degrees)."""
+    x_low, x_high, y_low, y_high, z_low, z_high, _, _ = (from_mm(end) for end in read)
+    return ManipulatorLimits(
+        x_m=AxisLimits(low=x_low, high=x_high),
+        y_m=AxisLimits(low=y_low, high=y_high),
+        z_m=AxisLimits(low=z_low, high=z_high),
+    )
+
+
 def from_targets(targets: AxisTargets) -> list[float | None]:
     """Return x, y, z (mm), rotation, tilt (degrees) for ``MoveTo``; None keeps an axis."""
     lengths = [None if value is None else to_mm(value) for value in (targets.x_m, targets.y_m, targets.z_m)]
@@ -62,7 +104,8 @@ def from_targets(targets: AxisTargets) -> list[float | None]:
 
 def to_shift(shift_mm: Sequence[float]) -> ImagePoint:
     """Return a beam shift along the column from mm."""
-    return ImagePoint(from_mm(shift_mm[0]), from_mm(shift_mm[1]))
+    x_mm, y_mm = shift_mm
+    return ImagePoint(from_mm(x_mm), from_mm(y_mm))
 
 
 def to_detector(name: str, gain_black_percent: Sequence[float]) -> DetectorSettings:

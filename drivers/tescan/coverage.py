@@ -12,7 +12,7 @@ _PRESETS_ONLY: Final = "`FIB.Preset.Activate`, field, rotation and shift put bac
 COVERAGE: Final[Coverage] = {
     **SHARED,
     "driver.safe_state": Carried(
-        "`milling.stop`, `set_blanked`, `gas_injection.retract`, `manipulator.retract`; all are tried"
+        "`milling.stop`, `GIS.CloseValve`, `set_blanked`, `gas_injection.retract`, `manipulator.retract`; all are tried"
     ),
     "driver.close": Carried("`Disconnect`"),
     "stage.limits": Carried("settings `stage`: the SDK has no query"),
@@ -82,7 +82,9 @@ COVERAGE: Final[Coverage] = {
     "gas_injection.prepare": Carried("`GIS.PrepareTemperature`, `GetTemperatureReady` polled"),
     "gas_injection.is_ready": Carried("`GIS.GetTemperatureReady`"),
     "gas_injection.insert": Carried("`GIS.MoveTo(Working)`, read back"),
-    "gas_injection.open_valve": Carried("`GIS.OpenValve`, after `Outgas` where that is required; read back"),
+    "gas_injection.open_valve": Carried(
+        "`GIS.OpenValve` at the working position, after `Outgas` where required; read back"
+    ),
     "gas_injection.close_valve": Carried("`GIS.CloseValve`, read back"),
     "gas_injection.retract": Carried("`GIS.CloseValve`, `MoveTo(Home)`, heating off; every line is tried"),
     "vacuum.is_pumped": Carried("`Chamber.GetStatus` = 0"),

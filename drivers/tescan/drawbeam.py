@@ -47,11 +47,11 @@ class SdkDrawBeam:
 
     def estimate_s(self) -> float:
         """Return how long the loaded layer takes."""
-        return float(self._call("EstimateTime"))
+        return self.link.read("DrawBeam.EstimateTime", float, family=MillingError)
 
     def status(self) -> EngineStatus:
         """Read what the engine does."""
-        return to_engine_status(self._call("GetStatus"))
+        return self.link.read("DrawBeam.GetStatus", to_engine_status, family=MillingError)
 
     def start(self) -> None:
         """Begin to mill."""
@@ -75,8 +75,8 @@ class SdkDrawBeam:
         with self.link.urgent() as link:
             yield self if link is self.link else replace(self, link=link)
 
-    def _call(self, name: str) -> Any:
-        return self.link.call(f"DrawBeam.{name}", family=MillingError)
+    def _call(self, name: str) -> None:
+        self.link.call(f"DrawBeam.{name}", family=MillingError)
 
     def _build(self, sdk: Any, layer: Layer) -> Any:
         settings = self.package.DrawBeam.IEtching(

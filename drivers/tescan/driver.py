@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from drivers.tescan.settings import TescanSettings
 from drivers.tescan.stage import SdkStage
 from drivers.tescan.vacuum import SdkVacuum
 from fibsem_runtime.core import BeamType, CancelToken, Clock, InstrumentInfo, WallClock
-from fibsem_runtime.core.errors import ConfigError, HardwareError, NotSupportedError
+from fibsem_runtime.core.errors import ConfigError, HardwareError, InterlockError, NotSupportedError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
 from fibsem_runtime.hal.coverage import Coverage
 from fibsem_runtime.hal.equipment import ColumnEquipment
@@ -60,17 +61,22 @@ class TescanDriver:
     ion_beam: EssenceIonBeam
     gas_injection: SdkGasInjection | None
     manipulator: SdkManipulator | None
+    safe_state_retracts_manipulator: bool
 
     def safe_state(self) -> None:
-        """Stop milling, blank the beams, retract gas needle and manipulator; everything is tried."""
-        attempts: list[Attempt] = [
-            ("stop milling", self.milling.stop),
-            ("blank the ion beam", lambda: self.ion_beam.set_blanked(blanked=True)),
-            ("blank the electron beam", lambda: self.electron_beam.set_blanked(blanked=True)),
-        ]
-        for name, needle in (("gas needle", self.gas_injection), ("manipulator", self.manipulator)):
-            if needle is not None:
-                attempts.append((f"retract the {name}", _retraction(needle)))
+        """Stop milling, close gas valves, blank the beams, retract gas needle and manipulator; everything is tried.
+
+        The order is that of safety.md section 2. With ``safe_state_retracts_manipulator`` off an inserted manipulator
+        holds still, which is reported as not safe.
+        """
+        attempts: list[Attempt] = [("stop milling", self.milling.stop)]
+        if self.gas_injection is not None:
+            attempts.append(("close the gas valves", self.gas_injection.close_valves))
+        attempts.append(("blank the ion beam", partial(self.ion_beam.set_blanked, blanked=True)))
+        attempts.append(("blank the electron beam", partial(self.electron_beam.set_blanked, blanked=True)))
+        if self.gas_injection is not None:
+            attempts.append(("retract the gas needle", partial(self.gas_injection.retract, cancel=CancelToken())))
+        attempts.append(("retract the manipulator", self._secure_manipulator))
         failures = attempt_all(attempts)
         if failures:
             raise HardwareError("; ".join(failures))
@@ -79,9 +85,12 @@ class TescanDriver:
         """Close the connection; the instrument stays as it is."""
         self.link.close()
 
-
-def _retraction(needle: SdkGasInjection | SdkManipulator) -> Callable[[], None]:
-    return lambda: needle.retract(cancel=CancelToken())
+    def _secure_manipulator(self) -> None:
+        if self.manipulator is None or not self.manipulator.is_inserted():
+            return
+        if not self.safe_state_retracts_manipulator:
+            raise InterlockError("it is inserted and may hold the sample; it stays where it is, look at it")
+        self.manipulator.retract(cancel=CancelToken())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +194,7 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
             ion_beam=ion,
             gas_injection=gas,
             manipulator=manipulator,
+            safe_state_retracts_manipulator=settings.safe_state_retracts_manipulator,
         ),
         stage=stage,
         electron_beam=electron,
@@ -218,7 +228,7 @@ def session_name(info: InstrumentInfo, clock: Clock) -> str:
 
 def _gas_injection(link: Link, settings: TescanSettings, clock: Clock) -> SdkGasInjection | None:
     try:
-        lines = tuple(link.call("GIS.Enum"))
+        lines = link.read("GIS.Enum", tuple)
     except NotSupportedError:
         return None
     if not lines:

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fibsem_runtime.core.errors import ConnectionLostError, FibsemError, HardwareError, NotSupportedError
+
+T = TypeVar("T")
 
 URGENT_PATIENCE_S = 2.0
 """How long a stop waits for a call that another thread has under way before it takes a connection of its own."""
@@ -82,6 +84,22 @@ class Link:
         version lacks, `ConnectionLostError` when the connection is broken, out of step or silent.
         """
         return self.do(name, lambda sdk: _find(sdk, name)(*args), family=family, timeout_s=timeout_s)
+
+    def read(
+        self,
+        name: str,
+        convert: Callable[[Any], T],
+        *args: Any,
+        family: type[HardwareError] = HardwareError,
+        timeout_s: float | None = None,
+    ) -> T:
+        """Call ``name`` and return its answer as ``convert`` makes it; see `call`.
+
+        A blocked server answers with nothing at all (vendor-tescan.md B1): a ``TypeError`` or ``ValueError`` of
+        ``convert`` is a broken stream like one that the SDK itself raises, never a value.
+        """
+        found: T = self.do(name, lambda sdk: convert(_find(sdk, name)(*args)), family=family, timeout_s=timeout_s)
+        return found
 
     def value(self, name: str) -> Any:
         """Return a constant of the SDK, for example ``FIB.Beam.Status.BeamOn``."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from drivers.tescan.convert import from_mm, to_mm
+from drivers.tescan.convert import from_mm, to_flag, to_manipulator_limits, to_manipulator_position, to_mm
 from drivers.tescan.link import Link
 from drivers.tescan.settings import ManipulatorSettings
 from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core.errors import HardwareError, MotionError, NotSupportedError
 from fibsem_runtime.core.units import format_quantity
-from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.manipulator import (
     ManipulatorChain,
     ManipulatorLimits,
     ManipulatorPose,
     ManipulatorPosition,
 )
+
+T = TypeVar("T")
 
 ARRIVED_M: Final = 1e-6
 """How near a move must end (assumed; the guards' default)."""
@@ -48,9 +50,7 @@ class SdkManipulator:
     @property
     def limits(self) -> ManipulatorLimits:
         """Read the ranges of the axes."""
-        ends = [from_mm(end) for end in self._call("GetLimits", _SOFT_LIMITS)]
-        x_m, y_m, z_m = (AxisLimits(low=ends[at], high=ends[at + 1]) for at in (0, 2, 4))
-        return ManipulatorLimits(x_m=x_m, y_m=y_m, z_m=z_m)
+        return self._read("GetLimits", to_manipulator_limits, _SOFT_LIMITS)
 
     def is_inserted(self) -> bool:
         """Read whether it is away from its parking position."""
@@ -58,10 +58,7 @@ class SdkManipulator:
 
     def position(self) -> ManipulatorPosition:
         """Read where it is."""
-        x_mm, y_mm, z_mm, rotation_deg = (float(value) for value in self._call("GetPosition"))
-        return ManipulatorPosition(
-            x_m=from_mm(x_mm), y_m=from_mm(y_mm), z_m=from_mm(z_mm), r_rad=math.radians(rotation_deg)
-        )
+        return self._read("GetPosition", to_manipulator_position)
 
     def saved_position(self, pose: ManipulatorPose) -> ManipulatorPosition:
         """Return a position that the settings know; the SDK moves to its saved positions but does not tell them."""
@@ -111,7 +108,7 @@ class SdkManipulator:
         )
 
     def _require_calibration(self) -> None:
-        if not self._call("IsCalibrated"):
+        if not self._read("IsCalibrated", to_flag):
             raise HardwareError("the manipulator is not calibrated and refuses to move; calibrate it at the instrument")
 
     def _arrived(self, wanted: ManipulatorPosition) -> ManipulatorPosition:
@@ -129,6 +126,9 @@ class SdkManipulator:
         parking_m = tuple(from_mm(value) for value in self.settings.parking_mm)
         return math.dist((here.x_m, here.y_m, here.z_m), parking_m)
 
-    def _call(self, name: str, *args: Any, timeout_s: float | None = None) -> Any:
+    def _call(self, name: str, *args: Any, timeout_s: float | None = None) -> None:
         index = self.settings.index
-        return self.link.call(f"Nanomanipulator.{name}", index, *args, family=MotionError, timeout_s=timeout_s)
+        self.link.call(f"Nanomanipulator.{name}", index, *args, family=MotionError, timeout_s=timeout_s)
+
+    def _read(self, name: str, convert: Callable[[Any], T], *args: Any) -> T:
+        return self.link.read(f"Nanomanipulator.{name}", convert, self.settings.index, *args, family=MotionError)

@@ -28,7 +28,11 @@ class ManipulatorSettings(Section):
 
 
 class TescanSettings(Section):
-    """Where the instrument is and its per-site constants."""
+    """Where the instrument is and its per-site constants.
+
+    With ``safe_state_retracts_manipulator`` off an inserted manipulator holds still in an emergency, for a person to
+    look at: what it holds is not torn (safety.md section 2).
+    """
 
     host: str = Field(default="localhost", min_length=1)
     port: int = Field(default=8300, ge=1, le=65534)
@@ -38,4 +42,5 @@ class TescanSettings(Section):
     ion_beam: IonColumnSettings
     milling: DrawBeamSettings = DrawBeamSettings()
     manipulator: ManipulatorSettings | None = None
+    safe_state_retracts_manipulator: bool = True
     time_limits: TimeLimitSettings = TimeLimitSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drivers.essence.ports import AxisTargets
-from drivers.tescan.convert import from_targets, to_position
+from drivers.tescan.convert import from_targets, to_flag, to_position
 from drivers.tescan.link import Link
 from fibsem_runtime.core import CancelToken, StagePosition
 from fibsem_runtime.core.errors import MotionError
@@ -20,11 +20,11 @@ class SdkStage:
 
     def position(self) -> StagePosition:
         """Read the encoders."""
-        return to_position(self.link.call("Stage.GetPosition", family=MotionError))
+        return self.link.read("Stage.GetPosition", to_position, family=MotionError)
 
     def is_calibrated(self) -> bool:
         """Read whether the stage obeys."""
-        return bool(self.link.call("Stage.IsCalibrated", family=MotionError))
+        return self.link.read("Stage.IsCalibrated", to_flag, family=MotionError)
 
     def move(self, targets: AxisTargets, *, cancel: CancelToken) -> None:
         """Move and block until the SDK returns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.tescan.convert import to_number
 from drivers.tescan.link import Link
 from fibsem_runtime.core.errors import VacuumError
 
@@ -22,9 +23,8 @@ class SdkVacuum:
 
     def is_pumped(self) -> bool:
         """Read whether the chamber is at working pressure."""
-        status = self.link.call("Chamber.GetStatus", family=VacuumError)
-        return int(getattr(status, "value", status)) == _READY
+        return self.link.read("Chamber.GetStatus", to_number, family=VacuumError) == _READY
 
     def pressure_pa(self) -> float:
         """Read the chamber gauge."""
-        return float(self.link.call("Chamber.GetPressure", _CHAMBER_GAUGE, family=VacuumError))
+        return self.link.read("Chamber.GetPressure", float, _CHAMBER_GAUGE, family=VacuumError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,7 @@ from fibsem_runtime.core.errors import (
     NotSupportedError,
     VacuumError,
 )
+from fibsem_runtime.hal import Microscope
 
 
 @pytest.fixture(name="rig")
@@ -151,6 +152,89 @@ def test_a_valve_that_does_not_close_is_reported_and_the_line_stays(rig: Rig) ->
         assert microscope.gas_injection is not None
         with pytest.raises(HardwareError, match="Pt: its valve still reads open"):
             microscope.gas_injection.retract(cancel=CancelToken())
+        assert rig.fake.gas["Pt"].position == "Working"
+        assert microscope.gas_injection.is_inserted()
+
+
+def test_every_valve_is_closed_before_a_needle_moves_and_before_a_beam_is_blanked(rig: Rig) -> None:
+    """safety.md section 2: patterning, valves, beams, needles."""
+    for line in rig.fake.gas.values():
+        line.valve_is_open, line.position = True, "Working"
+    with rig.opened() as microscope:
+        rig.fake.faults.log.clear()
+        microscope.driver.safe_state()
+        names = rig.fake.faults.names()
+        last_valve = max(at for at, name in enumerate(names) if name == "GIS.CloseValve")
+        assert names.count("GIS.CloseValve") == len(rig.fake.gas) >= 2
+        assert last_valve < names.index("FIB.Scan.Stop") < names.index("GIS.MoveTo")
+
+
+def test_a_valve_opens_only_with_its_own_needle_at_work(rig: Rig) -> None:
+    first, second = rig.fake.gas
+    with rig.opened() as microscope:
+        gas = guarded(microscope).gas_injection
+        assert gas is not None
+        for line in (first, second):
+            gas.prepare(line, cancel=CancelToken())
+        gas.insert(first, cancel=CancelToken())
+        with pytest.raises(InterlockError, match="not at its working position"):
+            gas.open_valve(second)
+        assert not rig.fake.gas[second].valve_is_open
+
+
+def test_a_manipulator_that_may_hold_the_sample_stays_where_the_site_says_so(rig: Rig) -> None:
+    rig.fake.manipulator.place_mm = (0.0, 0.0, 5.85)
+    with rig.opened(safe_state_retracts_manipulator=False) as microscope:
+        with pytest.raises(HardwareError, match="may hold the sample; it stays where it is"):
+            microscope.driver.safe_state()
+        assert rig.fake.manipulator.place_mm == (0.0, 0.0, 5.85)
+        assert microscope.ion_beam.is_blanked()
+        assert microscope.electron_beam.is_blanked()
+
+
+READ: dict[str, Callable[[Microscope], object]] = {
+    "SEM.Beam.GetStatus": lambda m: m.electron_beam.is_on(),
+    "SEM.Beam.GetVoltage": lambda m: m.electron_beam.settings(),
+    "SEM.Beam.GetCurrent": lambda m: m.electron_beam.settings(),
+    "SEM.Optics.GetWD": lambda m: m.electron_beam.settings(),
+    "SEM.Optics.GetViewfield": lambda m: m.electron_beam.settings(),
+    "SEM.Optics.GetImageShift": lambda m: m.electron_beam.settings(),
+    "SEM.Optics.GetImageRotation": lambda m: m.electron_beam.settings(),
+    "SEM.Detector.GetGainBlack": lambda m: m.electron_beam.detector(),
+    "SEM.Scan.GetBlanker": lambda m: m.electron_beam.is_blanked(),
+    "SEM.Scan.AcquireImageFromChannel": lambda m: m.electron_beam.acquire(FRAME, cancel=CancelToken()),
+    "FIB.IsBusy": lambda m: m.ion_beam.set_blanked(blanked=True),
+    "FIB.Beam.ReadProbeCurrent": lambda m: m.ion_beam.settings(),
+    "Stage.GetPosition": lambda m: m.stage.position(),
+    "DrawBeam.GetStatus": lambda m: m.milling.state(),
+    "Chamber.GetStatus": lambda m: m.vacuum and m.vacuum.is_pumped(),
+    "Chamber.GetPressure": lambda m: m.vacuum and m.vacuum.pressure_pa(),
+    "Nanomanipulator.GetPosition": lambda m: m.manipulator and m.manipulator.is_inserted(),
+    "Nanomanipulator.GetLimits": lambda m: m.manipulator and m.manipulator.limits,
+    "GIS.GetPosition": lambda m: m.gas_injection and m.gas_injection.is_inserted(),
+    "GIS.GetValveStatus": lambda m: m.gas_injection and m.gas_injection.close_valve("Pt"),
+    "GIS.GetTemperatureReady": lambda m: m.gas_injection and m.gas_injection.is_ready("Pt"),
+    "Camera.AcquireImage": lambda m: m.chamber_camera and m.chamber_camera.acquire(cancel=CancelToken()),
+}
+
+
+def test_no_answer_of_a_blocked_server_is_never_taken_for_a_value(rig: Rig) -> None:
+    """It returns None (vendor-tescan.md B1); what cannot be read is an error of ours, which safe states can collect."""
+    with rig.opened() as microscope:
+        for name, read in READ.items():
+            rig.fake.faults.answer(name, None)
+            with pytest.raises(HardwareError):
+                read(microscope)
+            rig.fake.faults.clear()
+
+
+def test_an_engine_that_does_not_answer_keeps_nothing_else_from_being_made_safe(rig: Rig) -> None:
+    with rig.opened() as microscope:
+        rig.fake.faults.answer("DrawBeam.GetStatus", None)
+        with pytest.raises(HardwareError, match="could not stop milling"):
+            microscope.driver.safe_state()
+        assert microscope.ion_beam.is_blanked()
+        assert microscope.electron_beam.is_blanked()
 
 
 def test_devices_that_are_not_fitted_are_absent(rig: Rig) -> None:
