@@ -132,8 +132,9 @@ class _Workbench:
     ) -> Variant:
         """Compare masks on the CPU and time both where the precision is meant to run."""
         path, threads = self._work / _FILES[precision], self._request.thread_count
-        agreement = compare_masks(self._reference, OpenGraph(path, thread_count=threads), self._frames).mean_fraction
-        times_ms = self._times_ms(path, provider)
+        made = OpenGraph(path, thread_count=threads)
+        agreement = compare_masks(self._reference, made, self._frames).mean_fraction
+        times_ms = self._times_ms(path, made, provider)
         ratio = times_ms[0] / times_ms[1] if times_ms else None
         agrees = agreement >= self._request.threshold_fraction
         is_faster = ratio is None or ratio >= least_speed_up_ratio
@@ -151,11 +152,10 @@ class _Workbench:
             processor=_processor(provider, threads),
         )
 
-    def _times_ms(self, path: Path, provider: Provider) -> tuple[float, float] | None:
-        """Return the median before and after, None where the provider is not here."""
+    def _times_ms(self, path: Path, made: OpenGraph, provider: Provider) -> tuple[float, float] | None:
+        """Return the median before and after, None where the provider is not here; ``made`` is ``path`` on the CPU."""
         if provider == "cpu":
-            first, threads = self._reference, self._request.thread_count
-            second = OpenGraph(path, thread_count=threads)
+            first, second = self._reference, made
         elif provider in available_providers():
             opened = [_open_on(p, provider, self._request.thread_count) for p in (self._source, path)]
             if opened[0] is None or opened[1] is None:
