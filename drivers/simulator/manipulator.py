@@ -105,7 +105,7 @@ class SimulatedManipulator:
         if not self._needle.is_inserted:
             return
         cancel.raise_if_cancelled()
-        self.machine.begin("retracting the manipulator")
+        self.machine.begin("retracting the manipulator", while_paused=True)
         self.machine.spend(self.machine.settings.timing.manipulator_insert_s)
         self.hands.move(SAVED[ManipulatorPose.PARKED])
         self._needle.is_inserted = False

@@ -20,8 +20,8 @@ import drivers.thermofisher
 from drivers.simulator import SimulatorSettings
 from drivers.simulator import plugin as simulator_plugin
 from drivers.thermofisher import ThermoFisherPlugin, ThermoFisherSettings
-from fibsem_runtime.core import PixelPoint, SpecimenPosition
-from fibsem_runtime.hal import Microscope
+from fibsem_runtime.core import CancelToken, PixelPoint, SpecimenPosition
+from fibsem_runtime.hal import ManipulatorPose, Microscope
 from fibsem_runtime.hal.truth import FrameTruth, LamellaTruth, Site, Truth
 
 PACKAGES = Path(__file__).parents[1] / "fakes" / "thermofisher"
@@ -158,8 +158,8 @@ def opened(instrument: Any, **changes: Any) -> Iterator[Microscope]:
 
 @contextmanager
 def small_instrument(**options: Any) -> Iterator[Any]:
-    """Put an instrument with a small scene and no disturbances behind `HOST`."""
-    with virtual_instrument(simulators.settings(), **options) as instrument:
+    """Put an instrument with a small scene, no disturbances and a needle that is not seen behind `HOST`."""
+    with virtual_instrument(simulators.settings(needle=None), **options) as instrument:
         yield instrument
 
 
@@ -171,6 +171,11 @@ def assert_instrument_is_safe(instrument: Any) -> None:
     assert instrument.manipulator_state == "Retracted"
     assert not instrument.open_valves
     assert not instrument.inserted_needles
+
+
+def insert_needle(instrument: Any) -> None:
+    """Insert the needle behind the driver's back."""
+    instrument.needle.insert(ManipulatorPose.WORKING, cancel=CancelToken())
 
 
 def names(instrument: Any) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fault_table import CONDITIONS, FRAME, SHAPES, use_everything
 from pydantic import ValidationError
-from thermofisher_fake import GAS, HOST, SETTINGS, names, opened, small_instrument
+from thermofisher_fake import GAS, HOST, SETTINGS, insert_needle, names, opened, small_instrument
 
 import drivers.thermofisher
 from drivers.thermofisher import ThermoFisherPlugin, ThermoFisherSettings
@@ -140,7 +140,7 @@ def test_a_gas_needle_counts_as_inserted_until_it_was_retracted(instrument: Any)
 
 
 def test_a_manipulator_is_parked_and_retracted_after_a_pause(instrument: Any, raw: Microscope) -> None:
-    instrument.manipulator_state, instrument.manipulator_tip_m = "Inserted", (1e-4, 0.0, 1e-4)
+    insert_needle(instrument)
     assert raw.manipulator is not None
     assert raw.manipulator.is_inserted()
     for _ in range(2):
@@ -399,7 +399,7 @@ def test_a_pattern_that_runs_forbids_images_and_moves(instrument: Any, milling_b
 
 
 def test_a_stage_move_is_forbidden_with_the_manipulator_inserted(instrument: Any, guarded: Microscope) -> None:
-    instrument.manipulator_state = "Inserted"
+    insert_needle(instrument)
     here = guarded.stage.position()
     with pytest.raises(InterlockError, match="manipulator"):
         guarded.stage.move_to(replace(here, x_m=here.x_m + 1e-6), cancel=CancelToken())

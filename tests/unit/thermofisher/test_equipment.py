@@ -13,7 +13,7 @@ from fault_table import CONDITIONS, FRAME, OTHER_SHAPES
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from thermofisher_fake import EVERYTHING, FULLY_FITTED, GAS, SETTINGS, names, opened, small_instrument
+from thermofisher_fake import EVERYTHING, FULLY_FITTED, GAS, SETTINGS, insert_needle, names, opened, small_instrument
 
 from drivers.thermofisher import ThermoFisherSettings
 from drivers.thermofisher.patterns import bitmap_definition
@@ -143,7 +143,7 @@ def test_the_sense_of_the_needles_y_is_not_guessed() -> None:
 
 
 def test_a_needle_without_measured_ranges_is_retracted_and_nothing_else(full: Any) -> None:
-    full.manipulator_state, full.manipulator_tip_m = "Inserted", (1e-4, 0.0, 1e-4)
+    insert_needle(full)
     with opened(full) as microscope:
         needle = microscope.manipulator
         assert needle is not None

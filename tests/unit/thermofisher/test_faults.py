@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fault_table import CONDITIONS, FRAME, SHAPES, assert_safe, use_everything, use_milling, use_stage
-from thermofisher_fake import GAS, assert_instrument_is_safe, names, opened, small_instrument
+from thermofisher_fake import GAS, assert_instrument_is_safe, insert_needle, names, opened, small_instrument
 
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, RelativeArea
 from fibsem_runtime.core.errors import (
@@ -342,10 +342,10 @@ SAFE_CALLS = (
 
 def leave_everything_open(instrument: Any, microscope: Microscope) -> None:
     """Leave a paused pattern, unblanked beams, an open gas valve and an inserted manipulator."""
+    insert_needle(instrument)
     microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
     microscope.milling.draw([_deep()], CONDITIONS)
     microscope.milling.run(duration_s=2.0, cancel=CancelToken())
-    instrument.manipulator_state, instrument.manipulator_tip_m = "Inserted", (1e-4, 0.0, 1e-4)
     instrument.open_valves.add("Pt dep")
     instrument.inserted_needles.add("Pt dep")
 
@@ -402,7 +402,7 @@ def test_a_connection_that_drops_within_the_safe_state_is_made_anew_for_the_rest
 
 def test_a_manipulator_that_may_hold_the_sample_stays_when_the_site_says_so(instrument: Any) -> None:
     with opened(instrument, safe_state_retracts_manipulator=False) as raw:
-        instrument.manipulator_state = "Inserted"
+        insert_needle(instrument)
         with pytest.raises(HardwareError, match="stays where it is"):
             raw.driver.safe_state()
         assert instrument.manipulator_state == "Inserted"

@@ -19,6 +19,8 @@ from autoscript_core.common import ApplicationServerException
 from fibsem_runtime.core.errors import FibsemError
 from fibsem_runtime.hal import Microscope
 
+from ._needle import InvisibleNeedle
+
 FaultKind = Literal["exception", "hang", "drop", "ignore", "short"]
 
 
@@ -132,8 +134,6 @@ class Instrument:
     default_coordinates: str = "Raw"
     is_linked: bool = False
     is_homed: bool = True
-    manipulator_state: str = "Retracted"
-    manipulator_tip_m: tuple[float, float, float] = (-2.5e-3, 0.4e-3, 1.5e-3)
     manipulator_coordinates: str = "Raw"
     manipulator_moved_at_s: float = -1e9
     beam_trip_after_s: float | None = None
@@ -156,6 +156,7 @@ class Instrument:
         self.live_views: set[int] = set()
         self.spot_exposures_s: Counter[tuple[str, float, float]] = Counter()
         self.detector_states: dict[str, str] = {"CBS": "Retracted"}
+        self.needle: Any = self.simulator.manipulator or InvisibleNeedle(self.spend)
         self._chamber_due: tuple[float, str] | None = None
         self.patterning: Any = None
         self.counts: Counter[str] = Counter()
@@ -176,6 +177,17 @@ class Instrument:
     def version(self) -> tuple[int, ...]:
         """Return the version of the server."""
         return tuple(int(part) for part in self.options.version.split("."))
+
+    @property
+    def manipulator_state(self) -> str:
+        """Return what the manipulator reads."""
+        return "Inserted" if self.needle.is_inserted() else "Retracted"
+
+    @property
+    def manipulator_tip_m(self) -> tuple[float, float, float]:
+        """Return where the encoders say that the tip is: x right, y up in the electron image, z towards its column."""
+        here = self.needle.position()
+        return here.x_m, here.y_m, here.z_m
 
     def set_chamber(self, state: str) -> None:
         """Put the chamber into a state."""

@@ -1,5 +1,5 @@
-"""EasyLift (vendor-thermofisher.md section 11, vendor-fakes.md T16): the tip is kept in the chamber, both coordinate
-systems are read from it.
+"""EasyLift (vendor-thermofisher.md section 11, vendor-fakes.md T16): the simulated needle is moved, in the chamber, and
+both coordinate systems are read from where its encoders say that it is.
 
 Chamber axes: x right, y up in the electron image, z towards the electron column, as in vendor-geometry.md section 8:
 a move of the tip along the electron image's y is (0, cos t, sin t) in STAGE, one along z is (0, -sin t, cos t).
@@ -12,10 +12,14 @@ from typing import Any
 
 from autoscript_core.common import ApplicationServerException
 
+from fibsem_runtime.core import CancelToken
+from fibsem_runtime.hal import ManipulatorPose
+from fibsem_runtime.hal import ManipulatorPosition as TruePosition
+
 from ._instrument import Instrument
 from .structures import ManipulatorPosition
 
-SAVED_M = {"Park": (-2.5e-3, 0.4e-3, 1.5e-3), "Eucentric": (0.0, 0.0, 180e-6)}
+SAVED = {"Park": ManipulatorPose.PARKED, "Eucentric": ManipulatorPose.WORKING}
 LOWEST_STAGE_Z_M = 3.7e-3
 NEAR_M = 1e-6
 
@@ -55,23 +59,22 @@ class Manipulator:
 
     def _get_saved_position(self, name: str, system: str) -> ManipulatorPosition:
         with self._call("get_saved_position", name, system):
-            if name not in SAVED_M:
+            if name not in SAVED:
                 raise ApplicationServerException(f"There is no saved position {name}.")
-            return self._to_vendor(SAVED_M[name], system)
+            return self._to_vendor(self._saved_m(name), system)
 
     def insert(self, position: Any) -> None:
         with self._call("insert", position) as fault:
             tip_m = self._from_vendor(position)
-            if all(math.dist(tip_m, saved_m) > NEAR_M for saved_m in SAVED_M.values()):
+            near = [name for name in SAVED if math.dist(tip_m, self._saved_m(name)) <= NEAR_M]
+            if not near:
                 raise ApplicationServerException("The manipulator is inserted from park or eucentric only.")
             if self._instrument.manipulator_state == "Inserted":
                 raise ApplicationServerException("The manipulator is inserted already.")
             if self._instrument.simulator.stage.position().z_m <= LOWEST_STAGE_Z_M:
                 raise ApplicationServerException("The stage is too low to insert the manipulator.")
-            self._instrument.spend(10.0)
             if fault != "ignore":
-                self._instrument.manipulator_state = "Inserted"
-                self._instrument.manipulator_tip_m = tip_m
+                self._instrument.needle.insert(SAVED[near[0]], cancel=CancelToken())
 
     def absolute_move(self, position: Any) -> None:
         with self._call("absolute_move", position) as fault:
@@ -85,12 +88,12 @@ class Manipulator:
         instrument = self._instrument
         if instrument.manipulator_state != "Inserted":
             raise ApplicationServerException("The manipulator is retracted.")
-        instrument.spend(2.0)
         if fault == "short":
             here_m = instrument.manipulator_tip_m
             target_m = tuple(a + 0.6 * (b - a) for a, b in zip(here_m, target_m, strict=True))  # type: ignore[assignment]
         if fault != "ignore":
-            instrument.manipulator_tip_m = target_m
+            x_m, y_m, z_m = target_m
+            instrument.needle.move_to(TruePosition(x_m=x_m, y_m=y_m, z_m=z_m), cancel=CancelToken())
         instrument.manipulator_moved_at_s = instrument.clock.monotonic_s()
 
     def retract(self) -> None:
@@ -98,11 +101,15 @@ class Manipulator:
             waited_s = self._instrument.clock.monotonic_s() - self._instrument.manipulator_moved_at_s
             if waited_s < 1.0 - 1e-9:
                 raise ApplicationServerException("The manipulator is still moving.")
-            if math.dist(self._instrument.manipulator_tip_m, SAVED_M["Park"]) > NEAR_M:
+            if math.dist(self._instrument.manipulator_tip_m, self._saved_m("Park")) > NEAR_M:
                 raise ApplicationServerException("The manipulator is not parked.")
-            self._instrument.spend(10.0)
             if fault != "ignore":
-                self._instrument.manipulator_state = "Retracted"
+                self._instrument.needle.retract(cancel=CancelToken())
+
+    def _saved_m(self, name: str) -> tuple[float, float, float]:
+        """Return a saved position in the chamber."""
+        kept = self._instrument.needle.saved_position(SAVED[name])
+        return kept.x_m, kept.y_m, kept.z_m
 
     @property
     def _tilt(self) -> tuple[float, float]:
