@@ -10,7 +10,7 @@ from typing import Final
 from fibsem_runtime.core import PixelPoint
 from fibsem_runtime.core.errors import ConfigError
 from fibsem_runtime.core.units import UM
-from fibsem_runtime.detection.confidence import Cues, measure_cues
+from fibsem_runtime.detection.confidence import BodyCues, Cues, log_odds, measure_body, measure_cues
 from fibsem_runtime.detection.features import FEATURES, FeatureRow, Floor
 from fibsem_runtime.detection.locators import Miss, Spot, Target
 from fibsem_runtime.detection.segmentation import Body, BodyGroup, Box, Segmentation, find_bodies
@@ -21,6 +21,11 @@ _LAMELLA: Final = "lamella"
 _SPECK_FRACTION: Final = 0.05
 """A region smaller than this part of the largest of its class is a speck and competes with nothing (assumed; a polished
 lamella seen edge-on has an eighth of the area of a rough one)."""
+
+_DOUBTFUL_SPECK_FRACTION: Final = 0.25
+_DOUBT_SCORE: Final = 1.0
+"""A region whose mean share has odds lower by a factor of e than the largest's is one already below this part (assumed;
+what was nearer to the image's middle than the lamella in training images, and was none, had a fifth of its area)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,14 @@ class Finding:
 
 @dataclass(slots=True, kw_only=True)
 class Finder:
-    """Find features on one class map; bodies of a class are searched for once."""
+    """Find features on one class map; bodies of a class are searched for, and measured, once."""
 
     segmentation: Segmentation
     classes: Sequence[str]
     pixel_size_m: float | None
     near: PixelPoint
     _groups: dict[str, BodyGroup | str] = field(default_factory=dict)
+    _measured: dict[int, BodyCues] = field(default_factory=dict)
 
     def find(self, row: FeatureRow) -> Finding:
         """Return the feature of one row, or why it is not found."""
@@ -59,7 +65,7 @@ class Finder:
         return Finding(
             name=row.name,
             point=self.segmentation.to_image(spot.x_px, spot.y_px),
-            cues=measure_cues(body, group.bodies, spot, self._floor_px(row.floor)),
+            cues=measure_cues(body, self._shared_cues(body), group.bodies, spot, self._floor_px(row.floor)),
             box=body.image_box,
             area_px=body.area_px,
             rival_count=len(group.bodies) - 1,
@@ -81,8 +87,19 @@ class Finder:
                 f"the largest region of {_spoken(row.class_name)} has {self._area(largest_px)}, "
                 f"a real one has at least {self._area(floor_px)}"
             )
-        least_px = max(floor_px, _SPECK_FRACTION * largest_px)
-        return BodyGroup(bodies=tuple(body for body in bodies if body.area_px >= least_px))
+        large = [body for body in bodies if body.area_px >= floor_px]
+        sure = [body for body in large if body.body_share >= row.floor.share_fraction]
+        if not sure:
+            return (
+                f"the largest region of {_spoken(row.class_name)} has a mean share of {large[0].body_share:.2f}, "
+                f"a real one has at least {row.floor.share_fraction:.2f}"
+            )
+        return BodyGroup(bodies=tuple(body for body in sure if not _is_speck(body, sure[0])))
+
+    def _shared_cues(self, body: Body) -> BodyCues:
+        if id(body) not in self._measured:
+            self._measured[id(body)] = measure_body(body)
+        return self._measured[id(body)]
 
     def _floor_px(self, floor: Floor) -> float:
         """Return the floor in pixels of the image."""
@@ -120,6 +137,13 @@ def select_rows(names: Sequence[str], supported: Sequence[str]) -> Mapping[str, 
             f"the model finds no feature {unknown[0] if unknown else '(none asked)'!r}; it finds {', '.join(supported)}"
         )
     return {name: FEATURES[name] for name in names}
+
+
+def _is_speck(body: Body, largest: Body) -> bool:
+    """Return whether a region competes with nothing beside the largest."""
+    part = body.pixel_count / largest.pixel_count
+    is_doubtful = log_odds(body.body_share) < log_odds(largest.body_share) - _DOUBT_SCORE
+    return part < (_DOUBTFUL_SPECK_FRACTION if is_doubtful else _SPECK_FRACTION)
 
 
 def _spoken(class_name: str) -> str:

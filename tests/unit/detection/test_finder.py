@@ -237,6 +237,28 @@ def test_edges_of_adaptor_and_block_keep_their_names() -> None:
     assert tops == pytest.approx([50, 160]) and bottoms == pytest.approx([150, 300])
 
 
+@pytest.mark.parametrize(("name", "share", "is_found"), [("LamellaCentre", 0.6, True), ("LamellaCentre", 0.549, False)])
+def test_a_region_that_the_network_is_unsure_of_is_not_found(name: str, share: float, is_found: bool) -> None:
+    finding = find_sharing({(300, 200, 450, 260): share}, name)
+    assert (finding.point is not None) == is_found
+    assert is_found or "mean share of 0.55" in finding.reason
+
+
+@pytest.mark.parametrize(("share", "x"), [(0.95, 385), (0.7, 200)])
+def test_a_small_doubtful_region_near_the_middle_does_not_stand_before_a_large_sure_one(share: float, x: int) -> None:
+    finding = find_sharing({(100, 200, 300, 300): 0.95, (370, 240, 400, 290): share}, "LamellaCentre")
+    assert finding.point is not None and finding.point.x_px == pytest.approx(x, abs=1)
+
+
+def find_sharing(shares: dict[tuple[int, int, int, int], float], name: str) -> Finding:
+    classes, confidence = empty(), np.full((512, 768), 250, np.uint8)
+    for (left, top, right, bottom), share in shares.items():
+        box(classes, LAMELLA, left, top, right, bottom)
+        confidence[top:bottom, left:right] = round(255 * share)
+    maps = Segmentation(classes=classes, confidence=confidence)
+    return Finder(segmentation=maps, classes=CLASSES, pixel_size_m=None, near=PixelPoint(384, 256)).find(FEATURES[name])
+
+
 def test_a_feature_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"LamellaMiddle.*LamellaCentre"):
         select_rows(["LamellaCentre", "LamellaMiddle"], ["LamellaCentre"])
