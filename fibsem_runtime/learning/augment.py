@@ -6,6 +6,7 @@ All strengths are assumed; they are wide on purpose: the model is used on instru
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from fibsem_runtime.learning.degrade import degrade
 
 Gray = NDArray[np.uint8]
-MANIPULATOR: Final = 2
+LAMELLA: Final = 1
 
-_MAX_ROTATION_RAD: Final = math.radians(10)
+_USUAL_ROTATION_RAD: Final = math.radians(5)
+_LARGE_ROTATION_RAD: Final = math.radians(25)
+_LARGE_ROTATION_CHANCE: Final = 0.15
 _SQUEEZE: Final = 0.3
-_PASTE_CHANCE: Final = 0.2
+_TRANSPLANT_CHANCE: Final = 0.35
+_LENT_CHANCE: Final = 0.75
 _OCCLUSION_CHANCE: Final = 0.12
 _DATA_BAR_CHANCE: Final = 0.08
 
@@ -38,11 +42,10 @@ def augment(
 ) -> View:
     """Return a changed view of ``size_px = (width, height)``.
 
-    ``zoom_ratio`` is the number of output pixels per pixel of ``view``; ``donor`` lends its manipulator when the
-    view has none.
+    ``zoom_ratio`` is the number of output pixels per pixel of ``view``; ``donor`` lends it objects.
     """
-    if donor is not None and rng.random() < _PASTE_CHANCE and not np.any(view.labels == MANIPULATOR):
-        view = paste_manipulator(view, donor, rng)
+    if donor is not None and rng.random() < _TRANSPLANT_CHANCE:
+        view = transplant(view, donor, rng)
     view = _warp(view, size_px, zoom_ratio, rng)
     gray = degrade(view.gray, rng)
     return _cover(View(gray, view.labels), rng)
@@ -52,7 +55,7 @@ def _warp(view: View, size_px: tuple[int, int], zoom_ratio: float, rng: np.rando
     """Zoom, squeeze (a tilted specimen looks foreshortened), rotate, mirror and shift."""
     width_px, height_px = size_px
     squeeze = math.exp(rng.uniform(-_SQUEEZE, _SQUEEZE))
-    angle_rad = rng.normal(0, _MAX_ROTATION_RAD / 2) + (math.pi if rng.random() < 0.15 else 0)
+    angle_rad = _angle_rad(rng) + (math.pi if rng.random() < 0.15 else 0)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
     matrix = zoom_ratio * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror, squeeze])
@@ -64,6 +67,12 @@ def _warp(view: View, size_px: tuple[int, int], zoom_ratio: float, rng: np.rando
     gray = cv2.warpAffine(view.gray, transform, size_px, flags=cv2.INTER_LINEAR, borderValue=fill)
     labels = cv2.warpAffine(view.labels, transform, size_px, flags=cv2.INTER_NEAREST)
     return View(np.asarray(gray, np.uint8), np.asarray(labels, np.uint8))
+
+
+def _angle_rad(rng: np.random.Generator) -> float:
+    if rng.random() < _LARGE_ROTATION_CHANCE:
+        return float(rng.uniform(-_LARGE_ROTATION_RAD, _LARGE_ROTATION_RAD))
+    return float(rng.normal(0, _USUAL_ROTATION_RAD))
 
 
 def _focus(view: View, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -81,22 +90,51 @@ def _focus(view: View, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array([width_px, height_px]) * rng.uniform(0.1, 0.9, 2)
 
 
-def paste_manipulator(view: View, donor: View, rng: np.random.Generator) -> View:
-    """Lay the donor's manipulator over the view, scaled about its root so that it still enters from the border."""
-    mask = (donor.labels == MANIPULATOR).astype(np.uint8)
-    if donor.gray.shape != view.gray.shape or not mask[:, 0].any():
+def transplant(view: View, donor: View, rng: np.random.Generator) -> View:
+    """Lay objects of the donor over the view: what an object looks like must not be known from its surroundings.
+
+    What touches the donor's border still enters from the border. A view gets no second manipulator or post.
+    """
+    lent = [index for index in _lendable(view, donor) if rng.random() < _LENT_CHANCE]
+    if not lent or donor.gray.shape != view.gray.shape:
         return view
-    root_y = float(np.median(np.nonzero(mask[:, 0])[0]))
-    zoom, flip = rng.uniform(0.7, 1.6), (-1.0 if rng.random() < 0.5 else 1.0)
-    target_y = view.gray.shape[0] * rng.uniform(0.15, 0.85)
-    transform = np.array([[zoom, 0.0, 0.0], [0.0, flip * zoom, target_y - flip * zoom * root_y]])
+    mask = np.isin(donor.labels, lent).astype(np.uint8)
+    if not mask.any():
+        return view
+    transform = _placement(mask, rng)
     size_px = view.gray.shape[::-1]
-    gray = cv2.warpAffine(donor.gray, transform, size_px, flags=cv2.INTER_LINEAR)
-    moved = cv2.warpAffine(mask, transform, size_px, flags=cv2.INTER_NEAREST)
-    soft = cv2.GaussianBlur(moved.astype(np.float32), (0, 0), 1.2)
-    gain = rng.uniform(0.6, 1.5)
-    mixed = soft * np.clip(gain * gray.astype(np.float32), 0, 255) + (1 - soft) * view.gray
-    return View(mixed.astype(np.uint8), np.where(moved > 0, np.uint8(MANIPULATOR), view.labels).astype(np.uint8))
+    moved = cv2.warpAffine(donor.labels * mask, transform, size_px, flags=cv2.INTER_NEAREST)
+    gray = cv2.warpAffine(_change_gains(donor, lent, rng), transform, size_px, flags=cv2.INTER_LINEAR)
+    soft = cv2.GaussianBlur((moved > 0).astype(np.float32), (0, 0), rng.uniform(0.6, 2.0))
+    mixed = soft * gray + (1 - soft) * view.gray
+    return View(mixed.astype(np.uint8), np.where(moved > 0, moved, view.labels).astype(np.uint8))
+
+
+def _lendable(view: View, donor: View) -> list[int]:
+    theirs, ours = (set(np.unique(v.labels).tolist()) for v in (donor, view))
+    return sorted(index for index in theirs - {0} if index == LAMELLA or index not in ours)
+
+
+def _placement(mask: Gray, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return an affine map of the donor's frame: anywhere for what floats, larger only for what touches the border."""
+    height_px, width_px = mask.shape
+    frame = np.array([width_px, height_px], dtype=np.float64)
+    floats = not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+    zoom = math.exp(rng.uniform(math.log(0.5 if floats else 1.0), math.log(1.7)))
+    flips = np.where(rng.random(2) < 0.5, -1.0, 1.0)
+    anchor = frame * rng.uniform(0.2, 0.8, 2)
+    if floats:
+        rows, columns = np.nonzero(mask)
+        anchor = np.array([columns.mean(), rows.mean()])
+    goal = frame * rng.uniform(0.15, 0.85, 2) if floats else np.where(flips < 0, frame - anchor, anchor)
+    return np.column_stack([np.diag(zoom * flips), goal - zoom * flips * anchor])
+
+
+def _change_gains(donor: View, lent: Sequence[int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Brighten or darken each lent class on its own."""
+    gains = np.ones(256, np.float32)
+    gains[list(lent)] = rng.uniform(0.6, 1.5, len(lent))
+    return np.asarray(np.clip(gains[donor.labels] * donor.gray, 0, 255), np.float32)
 
 
 def _cover(view: View, rng: np.random.Generator) -> View:

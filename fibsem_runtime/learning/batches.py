@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibsem_runtime.detection.preparation import to_8_bit
-from fibsem_runtime.learning.augment import MANIPULATOR, View, augment
+from fibsem_runtime.learning.augment import View, augment
 from fibsem_runtime.learning.dataset import Sample
+from fibsem_runtime.learning.series import group_series
 
 NETWORK_SIZE: Final = (768, 512)
 """Width and height of the network's input: half of the usual 1536 x 1024 frame."""
@@ -37,19 +39,41 @@ class BatchShape:
 
 
 BATCH_SHAPES: Final = (
-    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.5, zoom_range_ratio=(0.42, 0.75)),
-    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.15, zoom_range_ratio=(0.75, 1.4)),
-    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.35, zoom_range_ratio=(0.7, 1.4)),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.4, zoom_range_ratio=(0.42, 1.0)),
+    BatchShape(width_px=384, height_px=256, view_count=4, share_fraction=0.2, zoom_range_ratio=(0.8, 2.2)),
+    BatchShape(width_px=768, height_px=512, view_count=1, share_fraction=0.4, zoom_range_ratio=(0.6, 2.2)),
 )
-"""Mostly whole frames, small ones for their number: a part of a frame has other gray values after standardisation."""
+"""Mostly whole frames, small ones for their number: a part of a frame has other gray values after standardisation.
+
+Zooms reach far: a network that had not seen large blocks recognised only the parts of them that look like small ones.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Views of one origin and the share of every batch that it fills."""
+    """Views of one origin and the share of every batch that it fills; ``lends``: objects to other views.
+
+    Simulated lamellae are known from the trenches around them and mean nothing elsewhere.
+    """
 
     views: Sequence[View]
     share_fraction: float
+    lends: bool = True
+
+
+def series_sources(samples: Sequence[Sample], share_fraction: float, *, lends: bool = True) -> list[Source]:
+    """Return one source per series, drawn in proportion to the square root of its number of images.
+
+    Frames of a series look alike (data/README.md): a long one would otherwise crowd out what few images show.
+    """
+    members = defaultdict(list)
+    for sample, group in zip(samples, group_series(samples), strict=True):
+        members[group].append(to_view(sample))
+    roots = [math.sqrt(len(views)) for views in members.values()]
+    return [
+        Source(views, share_fraction * root / sum(roots), lends)
+        for views, root in zip(members.values(), roots, strict=True)
+    ]
 
 
 def to_view(sample: Sample) -> View:
@@ -71,7 +95,7 @@ class BatchMaker:
         self._sources = sources
         self._shapes = shapes
         self._rng = np.random.default_rng(seed)
-        self._donors = [v for s in sources for v in s.views if np.any(v.labels[:, 0] == MANIPULATOR)]
+        self._donors = [v for s in sources if s.lends for v in s.views if v.labels.any()]
         shares = np.array([source.share_fraction for source in sources])
         self._chances = shares / shares.sum()
 

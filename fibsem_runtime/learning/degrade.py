@@ -1,7 +1,8 @@
 """Change gray values the way other instruments, detectors and settings would; the geometry stays.
 
-Strengths are assumed. Order: shading, tone curve, blur, charging and curtains, noise. Nothing follows the outlines of
-the labels: contrast that did would be a mark by which the network finds objects in training and nowhere else.
+Strengths are assumed. Order: local contrast, shading, tone curve, blur, charging and curtains, noise. Nothing follows
+the outlines of the labels: contrast that did would be a mark by which the network finds objects in training and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ _Field: TypeAlias = NDArray[np.float32]
 
 
 _UNTOUCHED_CHANCE: Final = 0.35
+_EQUALISE_CHANCE: Final = 0.1
 
 
 def degrade(gray: Gray, rng: np.random.Generator) -> Gray:
     """Return another rendering of the same scene."""
     if rng.random() < _UNTOUCHED_CHANCE:
         return gray
-    values: _Field = gray.astype(np.float32) / np.float32(255)
+    values: _Field = _equalise(gray, rng).astype(np.float32) / np.float32(255)
     values = _shade(values, rng)
     values = _change_tone(values, rng)
     values = _blur(values, rng)
@@ -33,12 +35,19 @@ def degrade(gray: Gray, rng: np.random.Generator) -> Gray:
     return np.asarray(np.clip(values, 0, 1) * 255, dtype=np.uint8)
 
 
+def _equalise(gray: Gray, rng: np.random.Generator) -> Gray:
+    """Stretch the contrast of each neighbourhood, as the live image of some microscopes does."""
+    if rng.random() > _EQUALISE_CHANCE:
+        return gray
+    return np.asarray(cv2.createCLAHE(rng.uniform(1.0, 4.0), (8, 8)).apply(gray), np.uint8)
+
+
 def _shade(values: _Field, rng: np.random.Generator) -> _Field:
-    """Multiply by a slow field: detector position, shadow, charging halo."""
+    """Multiply by a smooth field: detector position, shadow, charging halo, contamination."""
     if rng.random() < 0.5:
         return values
     strength = rng.uniform(0.05, 0.4)
-    return values * (1 + strength * _clouds(values.shape, rng.uniform(60, 200), rng))
+    return values * (1 + strength * _clouds(values.shape, math.exp(rng.uniform(math.log(15), math.log(200))), rng))
 
 
 def _clouds(shape: tuple[int, ...], sigma_px: float, rng: np.random.Generator) -> _Field:
@@ -65,7 +74,7 @@ def _blur(values: _Field, rng: np.random.Generator) -> _Field:
     """Defocus, with some astigmatism, or sharpen as some acquisition software does."""
     choice = rng.random()
     if choice < 0.35:
-        sigma_px = rng.uniform(0.4, 2.2)
+        sigma_px = math.exp(rng.uniform(math.log(0.4), math.log(3.5)))
         return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px, sigmaY=sigma_px * rng.uniform(0.6, 1.6)))
     if choice < 0.45:
         soft = cv2.GaussianBlur(values, (0, 0), 1.5)
@@ -90,7 +99,7 @@ def _add_noise(values: _Field, rng: np.random.Generator) -> _Field:
     """Add shot noise of few to many electrons a pixel and the detector's own."""
     if rng.random() < 0.2:
         return values
-    electron_count = math.exp(rng.uniform(math.log(6), math.log(400)))
+    electron_count = math.exp(rng.uniform(math.log(12), math.log(600)))
     shot = np.sqrt(np.clip(values, 0.01, 1) / electron_count)
     noise = rng.standard_normal(values.shape, dtype=np.float32) * (shot + np.float32(rng.uniform(0, 0.05)))
     if rng.random() < 0.3:

@@ -88,19 +88,28 @@ def evaluate(detector: Detector, samples: Sequence[Sample], features: Sequence[s
 
     A feature without a key point is taken as not visible (data/README.md). Raises `DataError` with nothing to compare.
     """
-    named = {name for sample in samples for name in sample.points}
-    names = list(features) if features is not None else [n for n in detector.features if n in named and n in FEATURES]
-    if not samples or not names:
+    return evaluate_each([(detector, samples)], features)
+
+
+def evaluate_each(
+    parts: Sequence[tuple[Detector, Sequence[Sample]]], features: Sequence[str] | None = None
+) -> Evaluation:
+    """Do as `evaluate` with a detector for each part of the samples, as for series that were left out in turn."""
+    named = {name for _, samples in parts for sample in samples for name in sample.points}
+    known = parts[0][0].features if parts else ()
+    names = list(features) if features is not None else [n for n in known if n in named and n in FEATURES]
+    pairs = [(sample, detector) for detector, samples in parts for sample in samples]
+    if not pairs or not names:
         raise DataError("there are no images with key points that the model can find; give a folder with keypoints.csv")
-    detections = [detector.find(sample.image, names) for sample in samples]
-    outcomes = [o for s, d in zip(samples, detections, strict=True) for o in _outcomes(s, d)]
-    times_ms = [detection.latency_ms for detection in detections]
+    detections = [(sample, detector.find(sample.image, names)) for sample, detector in pairs]
+    outcomes = [outcome for pair in detections for outcome in _outcomes(*pair)]
+    times_ms = [detection.latency_ms for _, detection in detections]
     return Evaluation(
-        model=detector.name,
-        provider=detector.provider,
-        images=len(samples),
+        model=parts[0][0].name,
+        provider=parts[0][0].provider,
+        images=len(pairs),
         features={name: tabulate([o for o in outcomes if o.feature == name]) for name in names},
-        class_iou=class_iou((s.labels, d.class_map) for s, d in zip(samples, detections, strict=True)),
+        class_iou=class_iou((sample.labels, detection.class_map) for sample, detection in detections),
         latency_p50_ms=float(np.percentile(times_ms, 50)),
         latency_p95_ms=float(np.percentile(times_ms, 95)),
     )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fibsem_runtime.learning.network import SegmentationNetwork
+from fibsem_runtime.learning.augment import LAMELLA
+from fibsem_runtime.learning.network import SegmentationNetwork, double
 from fibsem_runtime.learning.train import standardise
 
 OPSET: Final = 17
@@ -19,21 +20,41 @@ OPSET: Final = 17
 class DeployedNetwork(nn.Module):
     """The whole graph: gray levels (1, 1, h, w) uint8 to class and confidence, both (1, h, w) uint8.
 
-    Confidence is the softmax share of the winner in 1/255. Logits are interpolated to full input size before the
-    winner is chosen, so that the edge between two classes lies where their shares are equal.
+    The network looks twice, at the image and at its half, for a quarter more time: a block that fills the field is
+    recognised in the small image, where it is as large as blocks usually are. Shares of both looks are averaged, so
+    that confidence falls where they disagree; only a lamella may be too small for the second look, so that the first
+    is enough for one. On series left out of training the lamella's IoU rose from 0.78 to 0.89, the manipulator's from
+    0.93 to 0.98.
+
+    Confidence is the winner's share in 1/255. Shares are interpolated to full input size before the winner is chosen,
+    so that the edge between two classes lies where they are equal. Height and width are multiples of 64.
     """
+
+    may_be_small: Tensor
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
         self.network = network
+        may_be_small = torch.zeros((1, network.classifier.out_channels, 1, 1))
+        may_be_small[:, LAMELLA] = 1
+        self.register_buffer("may_be_small", may_be_small)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``classes`` and ``confidence``."""
-        logits = self.network(standardise(image))
-        logits = functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
-        best, classes = logits.max(1)
-        share = 1 / torch.exp(logits - best.unsqueeze(1)).sum(1)
-        return classes.to(torch.uint8), (share * 255 + 0.5).to(torch.uint8)
+        whole = standardise(image)
+        looks = [self.network.features(whole), double(self.network.features(functional.avg_pool2d(whole, 2)))]
+        # One classifier at the end for both looks: what follows the last convolution stays float in 8-bit models.
+        shares = _softmax(self.network.classifier(torch.cat(looks)))
+        both = torch.maximum(shares.mean(0, keepdim=True), shares[:1] * self.may_be_small)
+        both = double(both)
+        best, classes = both.max(1)
+        return classes.to(torch.uint8), (best / both.sum(1) * 255 + 0.5).to(torch.uint8)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Return the softmax over the classes in the operators that ONNX Runtime is ten times faster at."""
+    powers = torch.exp(logits - logits.amax(1, keepdim=True))
+    return powers / powers.sum(1, keepdim=True)
 
 
 def export_onnx(network: SegmentationNetwork, path: Path, *, width_px: int, height_px: int) -> None:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fibsem_runtime.core.errors import ConfigError
-from fibsem_runtime.detection import EngineSettings, Manifest, open_detector
+from fibsem_runtime.detection import Detector, EngineSettings, Manifest, open_detector
 from fibsem_runtime.detection.manifest import (
     FeatureError,
     InputSpec,
@@ -27,7 +27,7 @@ from fibsem_runtime.detection.optimise import quantise
 from fibsem_runtime.learning.batches import NETWORK_SIZE
 from fibsem_runtime.learning.calibrate import fit_calibration, gather_verdicts
 from fibsem_runtime.learning.dataset import CLASSES, Sample
-from fibsem_runtime.learning.evaluate import evaluate
+from fibsem_runtime.learning.evaluate import Evaluation, evaluate
 from fibsem_runtime.learning.export import export_onnx
 from fibsem_runtime.learning.network import SegmentationNetwork
 
@@ -102,11 +102,13 @@ def publish(network: SegmentationNetwork, folder: Path, card: ModelCard, *, quan
     return manifest
 
 
-def calibrate(folder: Path, held_out: Sequence[Sample], *, seed: int) -> Manifest:
-    """Fit the confidence of the model in ``folder`` on held-out samples and write it into the manifest."""
-    detector = open_detector(folder, EngineSettings())
-    verdicts = gather_verdicts(detector, held_out, detector.features, copies=_CALIBRATION_COPIES, seed=seed)
-    manifest = detector.manifest.model_copy(update={"calibration": fit_calibration(verdicts)})
+def calibrate(folder: Path, judged: Detector, left_out: Sequence[Sample], *, seed: int) -> Manifest:
+    """Fit the confidence on samples that ``judged`` did not see and write it into the manifest of ``folder``.
+
+    ``judged`` is the model in ``folder`` or the same before its last stage, which saw everything.
+    """
+    verdicts = gather_verdicts(judged, left_out, judged.features, copies=_CALIBRATION_COPIES, seed=seed)
+    manifest = read_manifest(folder).model_copy(update={"calibration": fit_calibration(verdicts)})
     write_manifest(folder, manifest)
     return manifest
 
@@ -114,27 +116,37 @@ def calibrate(folder: Path, held_out: Sequence[Sample], *, seed: int) -> Manifes
 def measure(folder: Path, samples: Sequence[Sample], *, data: str) -> Manifest:
     """Evaluate every precision of the model in ``folder`` and write the figures into the manifest."""
     measurements = []
-    manifest = read_manifest(folder)
-    for precision in manifest.files:
+    for precision in read_manifest(folder).files:
         detector = open_detector(folder, EngineSettings(precision=precision))
-        result = evaluate(detector, samples)
-        errors = {
-            name: FeatureError(
-                images=row.n,
-                found_fraction=row.found_fraction,
-                median_px=row.median_px,
-                p95_px=row.p95_px,
-                false_finds=row.false_finds,
-            )
-            for name, row in result.features.items()
-        }
-        measurements.append(
-            Measurement(
-                data=data, images=len(samples), precision=precision, features=errors, class_iou=result.class_iou
-            )
+        measurements.append(to_measurement(evaluate(detector, samples), data=data, precision=precision))
+    return add_measurements(folder, measurements)
+
+
+def to_measurement(result: Evaluation, *, data: str, precision: Precision) -> Measurement:
+    """Return the figures of an evaluation that a manifest keeps."""
+    errors = {
+        name: FeatureError(
+            images=row.n,
+            found_fraction=row.found_fraction,
+            median_px=row.median_px,
+            p95_px=row.p95_px,
+            false_finds=row.false_finds,
+            far=row.far,
+            gated_far=row.gated_far,
+            good=row.good,
+            gated_good=row.gated_good,
         )
-    assert manifest is not None
-    others = [m for m in manifest.measured if m.data != data]
+        for name, row in result.features.items()
+    }
+    return Measurement(
+        data=data, images=result.images, precision=precision, features=errors, class_iou=result.class_iou
+    )
+
+
+def add_measurements(folder: Path, measurements: Sequence[Measurement]) -> Manifest:
+    """Write measurements into a manifest; they replace older ones of the same data."""
+    manifest = read_manifest(folder)
+    others = [m for m in manifest.measured if m.data not in {new.data for new in measurements}]
     manifest = manifest.model_copy(update={"measured": [*others, *measurements]})
     write_manifest(folder, manifest)
     return manifest

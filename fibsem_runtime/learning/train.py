@@ -83,6 +83,8 @@ def train(
         load_imagenet_encoder(network, encoder_weights)
     if initial_state is not None:
         network.load_state_dict(dict(initial_state))
+    if encoder_weights is not None or initial_state is not None:
+        network.encoder.freeze_first_stages()
     # Convolutions on a CPU are faster with the channels last; PyTorch's type hints do not know the argument.
     network = cast(Any, network).to(device, memory_format=torch.channels_last).train()
     average = deepcopy(network)
@@ -103,11 +105,12 @@ def train(
 def _optimiser(
     network: SegmentationNetwork, recipe: Recipe
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-    encoder = {id(p) for p in network.encoder.parameters()}
-    rest = [p for p in network.parameters() if id(p) not in encoder]
+    encoder = [p for p in network.encoder.parameters() if p.requires_grad]
+    known = {id(p) for p in network.encoder.parameters()}
+    rest = [p for p in network.parameters() if id(p) not in known]
     peak = recipe.peak_rate_ratio
     parts = [
-        {"params": list(network.encoder.parameters()), "lr": peak * recipe.encoder_rate_ratio},
+        {"params": encoder, "lr": peak * recipe.encoder_rate_ratio},
         {"params": rest, "lr": peak},
     ]
     optimiser = torch.optim.AdamW(parts, weight_decay=recipe.weight_decay_ratio)

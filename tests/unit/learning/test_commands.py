@@ -14,7 +14,7 @@ from class_maps import LAMELLA, box, empty, gray
 from tiny_models import write_level_model
 from typer.testing import CliRunner
 
-from fibsem_runtime.learning.__main__ import app, split
+from fibsem_runtime.learning.__main__ import app
 
 
 @pytest.fixture
@@ -50,12 +50,6 @@ def test_evaluate_without_json_prints_a_table(data: Path, tmp_path: Path) -> Non
     model = write_level_model(tmp_path / "levels")
     done = CliRunner().invoke(app, ["evaluate", "--data", str(data), "--model", str(model)])
     assert done.exit_code == 0 and "LamellaCentre" in done.output and "100%" in done.output
-
-
-def test_the_split_of_a_folder_is_always_the_same(data: Path) -> None:
-    first, second = split([data]), split([data])
-    assert [[s.name for s in side] for side in first] == [[s.name for s in side] for side in second]
-    assert {s.name for s in first[0]} | {s.name for s in first[1]} == {f"site{i}" for i in range(6)}
 
 
 def test_an_error_is_one_line_with_its_exit_code(tmp_path: Path) -> None:

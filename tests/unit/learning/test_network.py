@@ -90,24 +90,51 @@ def test_two_trainings_of_one_recipe_give_the_same_weights() -> None:
 
 def test_the_exported_graph_gives_the_masks_of_pytorch(network: SegmentationNetwork, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    export_onnx(network, path, width_px=96, height_px=64)
+    export_onnx(network, path, width_px=128, height_px=64)
     manifest = Manifest(
         name="small",
         version="1",
         description="",
         files={"fp32": ModelFile(file=path.name, sha256=sha256_of(path))},
         classes=list("abcdef"),
-        input=InputSpec(width_px=96, height_px=64),
+        input=InputSpec(width_px=128, height_px=64),
         features=["LamellaCentre"],
         licence="MIT",
     )
     file = EngineFile(path=path, precision="fp32", sha256=manifest.files["fp32"].sha256)
     request = ProviderRequest(wanted=("cpu",), allow_fallback=False)
     engine = InferenceEngine(lambda _provider: file, manifest, request, threads=1)
-    pixels = np.random.default_rng(1).integers(0, 255, (64, 96)).astype(np.uint8)
-    place_image(Image(pixels, ImageMetadata()), fit_image((64, 96), (64, 96)), engine.input_pixels)
+    pixels = np.random.default_rng(1).integers(0, 255, (64, 128)).astype(np.uint8)
+    place_image(Image(pixels, ImageMetadata()), fit_image((64, 128), (64, 128)), engine.input_pixels)
     found = engine.run()
     with torch.no_grad():
         classes, confidence = DeployedNetwork(network)(torch.from_numpy(pixels)[None, None])
     assert np.mean(found.classes == classes[0].numpy()) >= 0.9999
     assert np.abs(found.confidence.astype(int) - confidence[0].numpy().astype(int)).max() <= 1
+
+
+class OneAnswer(nn.Module):
+    """A network that sees one class in a large image and another in its half."""
+
+    def __init__(self, whole: int, half: int) -> None:
+        super().__init__()
+        self.classifier = nn.Conv2d(6, 6, 1, bias=False)
+        self.classifier.weight.data = torch.eye(6)[..., None, None]
+        self.answers = {32: whole, 16: half}
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return sure features of the class for this size."""
+        seen = torch.zeros(1, 6, x.shape[2] // 2, x.shape[3] // 2)
+        seen[:, self.answers[int(x.shape[2]) // 2]] = 8.0
+        return seen
+
+
+@pytest.mark.parametrize(("whole", "half", "found"), [(2, 2, 2), (1, 0, 1), (0, 1, None), (3, 2, None)])
+def test_two_looks_agree_or_confidence_falls_and_only_a_lamella_needs_one(
+    whole: int, half: int, found: int | None
+) -> None:
+    deployed = DeployedNetwork(OneAnswer(whole, half))  # type: ignore[arg-type]
+    classes, confidence = deployed(torch.zeros(1, 1, 64, 64, dtype=torch.uint8))
+    assert (confidence.float().mean() / 255 > 0.95) == (whole == half)
+    assert confidence.float().mean() / 255 > 0.49
+    assert found is None or bool((classes == found).all())

@@ -43,6 +43,8 @@ def test_a_published_model_opens_in_both_precisions_and_remembers_its_error(
     manifest = measure(folder, samples, data="drawn")
     assert {m.precision for m in manifest.measured} == {"fp32", "int8"}
     assert manifest.measured[0].features["LamellaCentre"].images == 2
+    row = manifest.measured[0].features["LamellaCentre"]
+    assert row.far + row.good <= len(samples) and row.gated_far <= row.far
     assert measure(folder, samples, data="drawn") == manifest, "measuring again replaces"
 
 
@@ -59,7 +61,8 @@ def test_calibration_is_written_into_the_manifest(samples: list[Sample], tmp_pat
     assert not (folder / "model-int8.onnx").exists()
     filled = box(empty(), LAMELLA, 40, 30, 728, 482)
     everywhere = Sample("filled", Image(gray(filled), ImageMetadata()), filled, {"LamellaCentre": PixelPoint(384, 256)})
-    manifest = calibrate(folder, [*samples, *[everywhere] * 8], seed=1)
+    judged = open_detector(folder, EngineSettings())
+    manifest = calibrate(folder, judged, [*samples, *[everywhere] * 8], seed=1)
     assert "LamellaCentre" in manifest.calibration
     assert open_detector(folder, EngineSettings()).manifest.calibration == manifest.calibration
 

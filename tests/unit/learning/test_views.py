@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from class_maps import LAMELLA, MANIPULATOR, box, empty, gray, needle
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibsem_runtime.core import Image, ImageMetadata
-from fibsem_runtime.learning.augment import View, augment, paste_manipulator
-from fibsem_runtime.learning.batches import NETWORK_SIZE, BatchMaker, Source, to_view
+from fibsem_runtime.learning.augment import View, augment, transplant
+from fibsem_runtime.learning.batches import NETWORK_SIZE, BatchMaker, Source, series_sources, to_view
 from fibsem_runtime.learning.dataset import Sample
 from fibsem_runtime.learning.degrade import degrade
 
@@ -36,18 +37,49 @@ def test_degrading_keeps_the_scene_recognisable(seed: int) -> None:
     assert changed.std() > 0.5, "an image without any contrast teaches nothing"
 
 
-def test_a_pasted_manipulator_covers_what_lies_behind_and_enters_from_the_border() -> None:
-    view = paste_manipulator(VIEW, DONOR, np.random.default_rng(3))
-    pasted = view.labels == MANIPULATOR
-    assert pasted[:, 0].any()
-    assert np.array_equal(view.labels[~pasted], SCENE[~pasted])
-    far = ~np.asarray(pasted)
-    far[:, : pasted.nonzero()[1].max() + 8] = False
-    assert np.array_equal(view.gray[far], VIEW.gray[far])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_a_lent_object_covers_what_lies_behind_and_enters_from_the_border(seed: int) -> None:
+    view = transplant(VIEW, DONOR, np.random.default_rng(seed))
+    lent = view.labels == MANIPULATOR
+    assert np.array_equal(view.labels[~lent], SCENE[~lent])
+    assert np.array_equal(view.gray[~near(lent)], VIEW.gray[~near(lent)])
+    assert not lent.any() or lent[:, [0, -1]].any()
 
 
-def test_a_view_without_a_manipulator_to_lend_stays_as_it_is() -> None:
-    assert paste_manipulator(VIEW, VIEW, np.random.default_rng(0)) is VIEW
+def near(mask: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((25, 25), np.uint8))) > 0
+
+
+def test_every_other_view_or_so_is_lent_something() -> None:
+    views = [transplant(VIEW, DONOR, np.random.default_rng(seed)) for seed in range(20)]
+    assert 8 < sum(np.any(view.labels == MANIPULATOR) for view in views) < 20
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_a_view_gets_no_second_manipulator_but_may_get_another_lamella(seed: int) -> None:
+    assert transplant(DONOR, DONOR, np.random.default_rng(seed)) is DONOR
+    block = box(empty(), LAMELLA, 100, 100, 160, 140)
+    view = transplant(VIEW, View(gray(block), block), np.random.default_rng(seed))
+    assert np.all(view.labels[SCENE == LAMELLA] == LAMELLA) and set(np.unique(view.labels)) == {0, LAMELLA, 3}
+
+
+def test_a_long_series_does_not_crowd_out_a_short_one() -> None:
+    def sample(name: str) -> Sample:
+        seed = sum(name.encode())
+        pixels = np.random.default_rng(seed).integers(0, 255, (128, 192)).astype(np.uint8)
+        return Sample(name, Image(pixels, ImageMetadata()), np.zeros((128, 192), np.uint8))
+
+    sources = series_sources([sample(f"landing_{index}_ib") for index in range(9)] + [sample("thin_eb")], 0.6)
+    assert [len(source.views) for source in sources] == [9, 1]
+    assert [source.share_fraction for source in sources] == pytest.approx([0.45, 0.15])
+
+
+def test_simulated_frames_lend_nothing() -> None:
+    bare = View(gray(empty()), empty())
+    maker = BatchMaker([Source([bare], 1.0), Source([DONOR], 0.0, lends=False)], seed=1)
+    assert not any(maker.draw()[1].any() for _ in range(20))
 
 
 @pytest.mark.parametrize("size", [(1536, 1024), (768, 512), (1075, 717), (1024, 1024)])
