@@ -57,6 +57,8 @@ def watch_lamella(
     slab = slab_at(site) if site is not None else None
     if site is None or slab is None or not slab.is_through or slab.top_m - slab.bottom_m > settings.thickness_um * UM:
         return
+    if not _is_between_trenches(sample, slab):
+        return
     per_s = settings.hazard_per_s(is_relieved=is_relieved(site, slab))
     x_m, y_m, z_m = map(float, slab.point(*slab.key_points()["centre"]))
     known = next((one for one in lamellae if math.dist(one.place_m, (x_m, y_m, z_m)) < SAME_M), None)
@@ -112,21 +114,37 @@ def bend(sample: Sample, slab: Slab, bulge_m: float) -> list[Cut]:
     """
     moved = []
     for cut in sample.cuts:
-        along = [float(axis @ slab.view.up) for axis in cut.axes[:2]]
-        is_parallel = abs(float(cut.axes[2] @ slab.view.direction)) > PARALLEL
-        axis = next((n for n, share in zip((U_AXIS, V_AXIS), along, strict=True) if abs(share) > PARALLEL), None)
-        if not is_parallel or axis is None or not np.isfinite(cut.front_m).any():
+        axis = _axis_along(cut, slab)
+        if axis is None:
             continue
         widen(cut, abs(bulge_m))
-        sign = math.copysign(1.0, along[0 if axis == U_AXIS else 1])
-        pitch_m = cut.du_m if axis == U_AXIS else cut.dv_m
         displacement_m = _displacement_m(cut, slab, bulge_m)
         if np.any(displacement_m):
-            cut.front_m = displaced(cut.front_m.astype(np.float64), -sign * displacement_m / pitch_m, axis).astype(
-                np.float32
-            )
+            sign = math.copysign(1.0, float(cut.axes[0 if axis == U_AXIS else 1] @ slab.view.up))
+            pitch_m = cut.du_m if axis == U_AXIS else cut.dv_m
+            front_m = displaced(cut.front_m.astype(np.float64), -sign * displacement_m / pitch_m, axis)
+            cut.front_m = front_m.astype(np.float32)
             moved.append(cut)
     return moved
+
+
+def _axis_along(cut: Cut, slab: Slab) -> int | None:
+    """Return the axis of a cut's array along the up of a slab's view, None for a cut of another frame."""
+    if abs(float(cut.axes[2] @ slab.view.direction)) <= PARALLEL or not np.isfinite(cut.front_m).any():
+        return None
+    along = {axis: abs(float(cut.axes[n] @ slab.view.up)) for n, axis in enumerate((U_AXIS, V_AXIS))}
+    return next((axis for axis, share in along.items() if share > PARALLEL), None)
+
+
+def _is_between_trenches(sample: Sample, slab: Slab) -> bool:
+    """Tell whether at least two cuts along the slab bound it; what stands between the arms of a cross is no lamella."""
+    bounding = [
+        cut
+        for cut in sample.cuts
+        if _axis_along(cut, slab) is not None
+        and bool((np.isfinite(cut.front_m) & (_displacement_m(cut, slab, RIGID_M) != 0)).any())
+    ]
+    return len(bounding) >= 2
 
 
 def _displacement_m(cut: Cut, slab: Slab, bulge_m: float) -> Floats:

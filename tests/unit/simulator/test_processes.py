@@ -99,6 +99,15 @@ def test_a_thick_slab_is_not_at_risk(plain: Sample) -> None:
     assert watched(plain, settings=BendingSettings(thickness_um=0.3)) == []
 
 
+def test_a_fiducial_cross_is_not_taken_for_a_lamella() -> None:
+    block = ice_block(3e-6, film_m=12e-9, width_m=50e-6)
+    arms = [rectangle(width_m=0.8e-6, height_m=6e-6, depth_m=25e-6, rotation_rad=a) for a in (-0.25, 0.25)]
+    mill_all(block, arms, VIEW, current_a=1e-9)
+    slab = find_slab(block, TARGET, VIEW)
+    assert slab is not None and slab.is_through
+    assert watched(block, settings=BendingSettings(thickness_um=10)) == []
+
+
 @pytest.mark.parametrize("axis", [U_AXIS, V_AXIS])
 def test_a_displaced_front_is_interpolated_and_never_made_up(axis: int) -> None:
     front = np.full((9, 9), -np.inf)
