@@ -99,17 +99,19 @@ class SimulatedStigmator:
 
     beam: SimulatedBeam
 
-    def set_stigmation(self, x: float, y: float) -> tuple[float, float]:
+    def set_stigmation(self, stigmation_x: float, stigmation_y: float) -> tuple[float, float]:
         """Set both components, each from -1 to 1."""
-        if not (abs(x) <= 1 and abs(y) <= 1):
-            raise RefusedSettingError(f"a stigmation of ({x:g}, {y:g}) was asked for, allowed are -1 to 1; unchanged")
+        if not (abs(stigmation_x) <= 1 and abs(stigmation_y) <= 1):
+            raise RefusedSettingError(
+                f"a stigmation of ({stigmation_x:g}, {stigmation_y:g}) was asked for, allowed are -1 to 1; unchanged"
+            )
         machine = self.beam.machine
         machine.begin("a change of stigmation", while_paused=True)
         machine.spend(machine.settings.timing.setting_s)
         state = machine.beam_state(self.beam.beam_type)
-        state.settings = replace(state.settings, stigmation_x=x, stigmation_y=y)
+        state.settings = replace(state.settings, stigmation_x=stigmation_x, stigmation_y=stigmation_y)
         machine.save()
-        return x, y
+        return stigmation_x, stigmation_y
 
 
 @dataclass(slots=True, kw_only=True)

@@ -128,10 +128,10 @@ class ThermoFisherAutoFocus(ColumnDevice):
 class ThermoFisherStigmator(ColumnDevice):
     """Both components at once."""
 
-    def set_stigmation(self, x: float, y: float) -> tuple[float, float]:
+    def set_stigmation(self, stigmation_x: float, stigmation_y: float) -> tuple[float, float]:
         """Set both components and return them read back."""
         name = self.column.name
-        wanted = self.connection.sdk.structures.Point(x, y)
+        wanted = self.connection.sdk.structures.Point(stigmation_x, stigmation_y)
 
         def order(beam: Any) -> tuple[tuple[float, float], float]:
             limits = beam.stigmator.limits
@@ -140,10 +140,13 @@ class ThermoFisherStigmator(ColumnDevice):
             found = beam.stigmator.value
             return (float(found.x), float(found.y)), span
 
-        found, span = self.on_beam(f"set the {name} stigmator to {x:g}, {y:g}", order, family=RefusedSettingError)
-        if not max(abs(found[0] - x), abs(found[1] - y)) <= _STIGMATION_TOLERANCE_RATIO * span:
+        found, span = self.on_beam(
+            f"set the {name} stigmator to {stigmation_x:g}, {stigmation_y:g}", order, family=RefusedSettingError
+        )
+        if not max(abs(found[0] - stigmation_x), abs(found[1] - stigmation_y)) <= _STIGMATION_TOLERANCE_RATIO * span:
             raise RefusedSettingError(
-                f"asked for an {name} stigmation of {x:g}, {y:g}, the instrument reads back {found[0]:g}, {found[1]:g}"
+                f"asked for an {name} stigmation of {stigmation_x:g}, {stigmation_y:g}, the instrument reads back "
+                f"{found[0]:g}, {found[1]:g}"
             )
         return found
 

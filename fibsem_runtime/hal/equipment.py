@@ -48,7 +48,7 @@ class AutoFocus(Protocol):
 class Stigmator(Protocol):
     """Correction of astigmatism, dimensionless."""
 
-    def set_stigmation(self, x: float, y: float) -> tuple[float, float]:
+    def set_stigmation(self, stigmation_x: float, stigmation_y: float) -> tuple[float, float]:
         """Set both components and return them read back."""
 
 

@@ -185,9 +185,9 @@ class FakeColumn(Recorder):
         self.takes("focus")
         return 4e-3
 
-    def set_stigmation(self, x: float, y: float) -> tuple[float, float]:
+    def set_stigmation(self, stigmation_x: float, stigmation_y: float) -> tuple[float, float]:
         self.takes("set_stigmation")
-        return x, y
+        return stigmation_x, stigmation_y
 
     def start(self, settings: ImageSettings) -> None:
         self.takes("start")

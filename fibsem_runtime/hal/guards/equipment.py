@@ -151,15 +151,18 @@ class GuardedStigmator:
     stigmator: Stigmator
     column: Column
 
-    def set_stigmation(self, x: float, y: float) -> tuple[float, float]:
+    def set_stigmation(self, stigmation_x: float, stigmation_y: float) -> tuple[float, float]:
         """Set both components and return them read back."""
         self.column.interlocks.refuse_while_milling(f"change the {self.column.name} stigmator")
-        return self.stigmator.set_stigmation(x, y)
+        return self.stigmator.set_stigmation(stigmation_x, stigmation_y)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedLiveView:
-    """Scan only with a beam on the sample; stopping is never refused."""
+    """Scan only with a beam on the sample and between millings (safety.md I8, I10); stopping is never refused.
+
+    That goes for every frame: where nothing streams, a frame is a scan of its own.
+    """
 
     live_view: LiveView
     column: Column
@@ -170,7 +173,8 @@ class GuardedLiveView:
         self.live_view.start(settings)
 
     def frame(self, *, cancel: CancelToken) -> Image:
-        """Return the newest whole frame."""
+        """Return the newest whole frame; needs the same as an image."""
+        self.column.require_image(f"read the {self.column.name} live view")
         return self.live_view.frame(cancel=cancel)
 
     def stop(self) -> None:
