@@ -145,7 +145,14 @@ class SimulatedBeam:
         rng = generator(machine.seed, Stream.CONTRAST, machine.state.contrast_count)
         machine.state.contrast_count += 1
         self._state.brightness_fraction, self._state.contrast_fraction = optics.auto_contrast(
-            machine.sample, view, field, self._conditions(view), self._optics(), rng, others=self._others()
+            machine.sample,
+            view,
+            field,
+            self._conditions(view),
+            self._optics(),
+            rng,
+            others=self._others(),
+            gain_ratio=self._gain_ratio(),
         )
         machine.save()
         return self.detector()
@@ -191,8 +198,22 @@ class SimulatedBeam:
         machine = self.machine
         view = machine.view(self.beam_type)
         return optics.render(
-            machine.sample, view, settings, self._conditions(view), self._optics(), rng, others=self._others()
+            machine.sample,
+            view,
+            settings,
+            self._conditions(view),
+            self._optics(),
+            rng,
+            others=self._others(),
+            gain_ratio=self._gain_ratio(),
         )
+
+    def _gain_ratio(self) -> float:
+        """Return how much brighter the ion image of a sample is whose charge the touching needle drains."""
+        needle = self.machine.state.world.needle
+        touches = needle is not None and needle.is_inserted and needle.touches is not None
+        is_brighter = touches and self.beam_type is BeamType.ION
+        return self.machine.settings.handling.contact_gain_ratio if is_brighter else 1.0
 
     def _others(self) -> list[Sight]:
         """Return what the optics need to know of the bodies beside the sample."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -118,7 +119,7 @@ class Hands:
     def _first_hit(self, start_m: Floats, goal_m: Floats) -> _Hit | None:
         """Return the first contact on the way of the tip; None when there is none."""
         movers = [(body, body.pose.outward(skin(body))) for body in self._carried()]
-        obstacles = [body for body in self._machine.near_stage_bodies() if not self._is_joined(body)]
+        obstacles = self._machine.near_stage_bodies()
         length_m = float(np.linalg.norm(goal_m - start_m))
         if length_m == 0.0 or not obstacles:
             return None
@@ -139,6 +140,7 @@ class Hands:
     ) -> tuple[float, Floats] | None:
         """Return at which fraction of the way points first enter an obstacle, and where."""
         place = self._pose(obstacle)
+        coarse = coarse[: _last_near(points, obstacle, place, start_m, goal_m, coarse) + 1]
         least, before = math.inf, 0.0
         for part in np.array_split(coarse, math.ceil(len(coarse) / STEPS_AT_ONCE)):
             counts = _inside(points, obstacle, place, start_m, goal_m, part).sum(axis=1)
@@ -151,10 +153,6 @@ class Hands:
 
     def _carried(self) -> list[Body]:
         return [body for body in self._machine.world.present() if body.carrier is Carrier.MANIPULATOR]
-
-    def _is_joined(self, body: Body) -> bool:
-        joined = self._machine.world.joined_to(body.number)
-        return any(self._machine.world.bodies[n].carrier is Carrier.MANIPULATOR for n in joined)
 
     def _pose(self, body: Body) -> Pose:
         """Return where a body is in the chamber."""
@@ -181,6 +179,16 @@ def _inside(
     tips_m = start_m + np.multiply.outer(fractions, goal_m - start_m)
     there = place.inward((points[np.newaxis] + tips_m[:, np.newaxis]).reshape(-1, 3))
     return stands(obstacle.sample, there).reshape(len(fractions), len(points))
+
+
+def _last_near(points: Floats, obstacle: Body, place: Pose, start_m: Floats, goal_m: Floats, fractions: Floats) -> int:
+    """Return the last place on the way at which the boxes around the points and around the obstacle overlap."""
+    corners = np.array(list(product(*np.array([points.min(axis=0), points.max(axis=0)]).T)))
+    tips_m = start_m + np.multiply.outer(fractions, goal_m - start_m)
+    there = place.inward(corners[np.newaxis] + tips_m[:, np.newaxis])
+    low, high = obstacle.extent_m
+    near = ((there.min(axis=1) <= high) & (there.max(axis=1) >= low)).all(axis=1)
+    return int(np.flatnonzero(near)[-1]) if near.any() else 0
 
 
 def _refine(

@@ -12,7 +12,8 @@ class HandlingSettings(BaseModel):
     than half); from ``crash_um`` on needle and sample are damaged. A joint stretches by ``elastic_um`` before it tears
     (methods.md section 9 D7 strains a weld by 0.1 µm). Milling joins bodies that are nearer than ``weld_gap_um`` within
     a pattern when it has removed at least ``weld_volume_um3`` there. ``insertion_error_um``: sigma of where an inserted
-    needle really is.
+    needle really is. While the needle touches, the ion image of the sample is brighter by ``contact_gain_ratio``: the
+    real approach of ``data/autoliftout`` rises by 1.5 from one frame to the next (methods.md C10 asks for 1.2).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -23,3 +24,4 @@ class HandlingSettings(BaseModel):
     weld_gap_um: float = Field(default=0.4, gt=0, le=5)
     weld_volume_um3: float = Field(default=0.3, gt=0, le=100)
     insertion_error_um: float = Field(default=5.0, ge=0, le=100)
+    contact_gain_ratio: float = Field(default=1.5, gt=0, le=5)

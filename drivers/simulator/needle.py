@@ -17,6 +17,9 @@ from fibsem_runtime.core.units import UM
 PARKED_M: Final = (-1000 * UM, 0.0, 1000 * UM)
 """Where a parked needle's tip is, out along the needle (assumed)."""
 
+ION_COLUMN_RAD: Final = math.radians(52)
+"""Where the ion beam comes from, roughly: the upper surface faces both beams (vendor-geometry.md section 1)."""
+
 NEEDLE_STREAM: Final = 31
 """Keeps the needle's random numbers apart from the scene's."""
 
@@ -56,27 +59,36 @@ def hang_needle(settings: NeedleSettings, *, seed: int) -> list[Body]:
 
 
 def _turn(settings: NeedleSettings) -> Floats:
-    """Return the rotation of the needle's frame: x from the tip to the base, z away from the sample."""
+    """Return the rotation of the needle's frame: x from the tip to the base, z to where both beams come from."""
     elevation_rad = math.radians(settings.elevation_deg)
-    cos, sin = math.cos(elevation_rad), math.sin(elevation_rad)
-    return np.array([[-cos, 0.0, sin], [0.0, -1.0, 0.0], [sin, 0.0, cos]])
+    along = np.array([-math.cos(elevation_rad), 0.0, math.sin(elevation_rad)])
+    upward = sum(_across(np.array([0.0, math.sin(a), math.cos(a)]), along) for a in (0.0, ION_COLUMN_RAD))
+    upward = np.asarray(upward / np.linalg.norm(upward))
+    return np.array([along, np.cross(upward, along), upward]).T
+
+
+def _across(direction: Floats, along: Floats) -> Floats:
+    across = direction - (direction @ along) * along
+    return np.asarray(across / np.linalg.norm(across))
 
 
 def _cone(settings: NeedleSettings, rng: np.random.Generator) -> tuple[Sample, float]:
     """Return a cone with a round tip lying on its side, and the height of its axis."""
     pitch_m, slope = settings.pitch_um * UM, math.tan(math.radians(settings.half_angle_deg))
     tip_m, length_m = settings.tip_radius_um * UM, settings.length_um * UM
-    axis_m = tip_m + slope * length_m + 1 * UM
+    axis_m = tip_m + slope * length_m + 3 * UM
     columns, rows = round(length_m / pitch_m) + 3, 2 * round(axis_m / pitch_m) + 3
     x_m = (np.arange(columns) - 2) * pitch_m
     y_m = (np.arange(rows) - (rows - 1) / 2) * pitch_m
     inside_m = np.maximum(tip_m - x_m, 0.0)
     radius_m = np.where(x_m < 0, 0.0, np.sqrt(np.maximum(tip_m**2 - inside_m**2, 0)) + slope * x_m)
-    half_m = np.sqrt(np.maximum(radius_m[np.newaxis, :] ** 2 - y_m[:, np.newaxis] ** 2, 0.0))
+    # Beyond the outline the two surfaces cross over, so that it lies between the samples where the cone has it.
+    squared_m2 = radius_m[np.newaxis, :] ** 2 - y_m[:, np.newaxis] ** 2
+    half_m = np.maximum(np.sign(squared_m2) * np.sqrt(np.abs(squared_m2)), -2 * UM)
     rough_m = 0.1 * UM * smooth_noise(half_m.shape, 1.0 / settings.pitch_um, rng)
     stands = half_m > 0
-    top_m = np.where(stands, axis_m + half_m + np.minimum(rough_m, half_m / 2), axis_m)
-    bottom_m = np.where(stands, axis_m - half_m, axis_m + HOLE_M)
+    top_m = axis_m + half_m + np.where(stands, np.minimum(rough_m, half_m / 2), 0.0)
+    bottom_m = axis_m - half_m
     return _metal(float(x_m[0]), float(y_m[0]), pitch_m, top_m, bottom_m, Material.TUNGSTEN), axis_m
 
 

@@ -62,13 +62,14 @@ def render(
     rng: np.random.Generator,
     *,
     others: Sequence[Sight] = (),
+    gain_ratio: float = 1.0,
 ) -> Pixels:
     """Scan one frame, (height, width) of the reduced area if one is asked, uint8 or uint16.
 
     The signal of a reduced area equals that of the full frame there; its noise is drawn anew from ``rng``. Equal
     arguments and an equal state of ``rng`` give equal bytes.
     """
-    signal = _noisy_signal(sample, view, settings, conditions, optics, rng, others=others)
+    signal = _noisy_signal(sample, view, settings, conditions, optics, rng, others=others, gain_ratio=gain_ratio)
     return digitise(
         signal,
         brightness_fraction=conditions.brightness_fraction,
@@ -86,6 +87,7 @@ def auto_contrast(
     rng: np.random.Generator,
     *,
     others: Sequence[Sight] = (),
+    gain_ratio: float = 1.0,
 ) -> tuple[float, float]:
     """Scan a small frame of the present field and return the (brightness, contrast) fractions that use the range."""
     small = replace(
@@ -93,7 +95,7 @@ def auto_contrast(
         width_px=_CONTRAST_WIDTH_PX,
         height_px=max(1, round(_CONTRAST_WIDTH_PX * settings.height_px / settings.width_px)),
     )
-    signal = _noisy_signal(sample, view, small, conditions, optics, rng, others=others)
+    signal = _noisy_signal(sample, view, small, conditions, optics, rng, others=others, gain_ratio=gain_ratio)
     return fit_range(signal, margin_fraction=_CONTRAST_MARGIN)
 
 
@@ -123,10 +125,11 @@ def noise_free_signal(
     optics: OpticsSettings,
     *,
     others: Sequence[Sight] = (),
+    gain_ratio: float = 1.0,
 ) -> NDArray[np.float32]:
     """Return the signal of a frame before noise and detector, 1 being about film at normal incidence times two.
 
-    ``others`` are bodies beside the sample that the same rays meet.
+    ``others`` are bodies beside the sample that the same rays meet; ``gain_ratio`` multiplies the sample's own signal.
     """
     pixel_m = settings.pixel_size_m
     covariance = _covariance_px(conditions, optics, pixel_m)
@@ -135,6 +138,8 @@ def noise_free_signal(
     region = region_of(settings, margin_px=margin_px, multiple_px=decimation(covariance))
     look = _look(conditions, optics, pixel_m)
     signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
+    if gain_ratio != 1.0:
+        signal *= np.float32(gain_ratio)
     if others:
         sights = [Sight(sample=sample, view=view), *others]
         overlay(signal, sky, sights, region, look, step_fraction=_STEP_FRACTION)
@@ -155,8 +160,9 @@ def _noisy_signal(
     rng: np.random.Generator,
     *,
     others: Sequence[Sight] = (),
+    gain_ratio: float = 1.0,
 ) -> NDArray[np.float32]:
-    signal = noise_free_signal(sample, view, settings, conditions, optics, others=others)
+    signal = noise_free_signal(sample, view, settings, conditions, optics, others=others, gain_ratio=gain_ratio)
     signal = charge(
         signal,
         settings,

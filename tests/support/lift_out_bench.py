@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import simulators
 
 from drivers.simulator.body_state import EventKind
 from drivers.simulator.machine import Machine
-from fibsem_runtime.core import CancelToken, ImagePoint
+from fibsem_runtime.core import CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.core.units import UM
 from fibsem_runtime.hal import Kinematics, ManipulatorPose, ManipulatorPosition, Microscope
 from fibsem_runtime.hal.shapes import MillingSettings, RectangleShape
@@ -24,7 +23,6 @@ SCENE: dict[str, Any] = {
     "block": PLAIN | {"map_width_um": 60, "pitch_um": 0.5, "clump_count": 0, "relief_um": 0, "thickness_um": 20},
     "landing": PLAIN | {"map_width_um": 300, "pitch_um": 1.0, "rib_height_um": 0},
 }
-PROCESSES = {"enabled": False}
 
 
 def open_bench(folder: Path | None = None) -> Microscope:
@@ -124,6 +122,7 @@ def weld(instrument: Microscope, x_um: float) -> None:
     mill(instrument, [rectangle(x_um, 0.4, 2, 0.5, 2)], current_a=0.74e-9)
 
 
-def angle_between(one: np.ndarray, two: np.ndarray) -> float:
-    """Return the angle between two directions, radians."""
-    return math.acos(float(np.clip(one @ two, -1, 1)))
+def ion_brightness(instrument: Microscope) -> float:
+    """Return the mean gray value of the block's surroundings in the ion image, where no needle is."""
+    request = ImageSettings(width_px=96, height_px=64, hfw_m=50e-6, dwell_time_s=20e-6)
+    return float(instrument.ion_beam.acquire(request, cancel=CancelToken()).data[:, 64:].mean())
