@@ -175,11 +175,31 @@ def test_a_spot_needs_no_unblanked_beam(fake: FakeInstrument, equipment: Any) ->
     assert fake.ion_column.calls == ["expose"]
 
 
-def test_a_live_view_is_read_and_stopped_whatever_happens(fake: FakeInstrument, equipment: Any) -> None:
+def test_a_live_view_is_stopped_whatever_happens(fake: FakeInstrument, equipment: Any) -> None:
     equipment.live_view.start(FRAME)
-    fake.milling.now, fake.vacuum.pumped, fake.ion.blanked = MillingState.RUNNING, False, True
     assert equipment.live_view.frame(cancel=NEVER).shape == (2, 3)
+    fake.milling.now, fake.vacuum.pumped, fake.ion.blanked = MillingState.RUNNING, False, True
     equipment.live_view.stop()
+    assert fake.ion_column.calls == ["start", "frame", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda fake: setattr(fake.milling, "now", MillingState.RUNNING), InterlockError),
+        (lambda fake: setattr(fake.vacuum, "pumped", False), VacuumError),
+        (lambda fake: setattr(fake.ion, "blanked", True), BeamError),
+    ],
+)
+def test_a_live_view_that_runs_gives_no_frame_where_no_image_may_be_taken(
+    fake: FakeInstrument, equipment: Any, change: Callable[[FakeInstrument], None], error: type[HardwareError]
+) -> None:
+    """Where nothing streams a frame is a scan: while milling it would image at the milling current."""
+    equipment.live_view.start(FRAME)
+    change(fake)
+    with pytest.raises(error, match="read the ion live view"):
+        equipment.live_view.frame(cancel=NEVER)
+    assert fake.ion_column.calls == ["start"]
 
 
 def test_what_only_reads_passes_through(equipment: Any) -> None:
