@@ -33,10 +33,10 @@ class EssenceSource:
             self.beam.wait_for(self.beam.is_on, self.timeout_s, "come on")
 
     def turn_off(self) -> None:
-        """Switch off and wait until the beam reads off."""
-        if self.beam.is_on():
+        """Switch off and wait until the beam reads off; high voltage that is still changing is not off."""
+        if not self.beam.port.is_off():
             self.beam.port.turn_off()
-            self.beam.wait_for(lambda: not self.beam.is_on(), self.timeout_s, "go off")
+            self.beam.wait_for(self.beam.port.is_off, self.timeout_s, "go off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,10 @@ class EssenceDetectors:
         return ()
 
     def select(self, name: str, *, mode: str | None = None) -> DetectorSettings:
-        """Use a detector from the next frame on; raise `NotSupportedError` for one that is not there or for a mode."""
+        """Use a detector; raise `NotSupportedError` for one that is not there or for a mode.
+
+        Raises `RefusedSettingError` when another one reads back.
+        """
         if name not in self.available():
             listed = ", ".join(self.available())
             raise NotSupportedError(

@@ -124,10 +124,11 @@ class EssencePatterning:
         self._clear(self.port)
         layer = dot_layer(point, duration_s, field_m=beam.hfw_m, current_a=beam.beam_current_a, drawbeam=self.limits)
         self.port.load(layer)
-        cancel.raise_if_cancelled()
         self._stop_asked.clear()
         exposure = self._exposure(duration_s)
         try:
+            # Asked once more immediately before the beam starts.
+            cancel.raise_if_cancelled()
             spent_s, ended = exposure.run_until(duration_s, from_s=0.0, cancel=cancel)
         except FibsemError as error:
             self._stop_after(error)

@@ -61,6 +61,9 @@ class ColumnPort(Protocol):
     def is_on(self) -> bool:
         """Read whether the source delivers a beam."""
 
+    def is_off(self) -> bool:
+        """Read whether the source is off for certain; one that is changing or unknown is neither on nor off."""
+
     def is_busy(self) -> bool:
         """Read whether a preset, optics or an auto function is still at work."""
 
@@ -101,7 +104,7 @@ class ColumnPort(Protocol):
         """Read the names of the detectors."""
 
     def select_detector(self, name: str) -> None:
-        """Use one of the detectors from the next frame on."""
+        """Use one of the detectors and read back that it is in use; raise `RefusedSettingError` when it is not."""
 
     def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
         """Set black level (brightness) and gain (contrast) of the detector in use."""

@@ -15,11 +15,18 @@ from drivers.sharksem.frame import FrameAssembler
 from drivers.sharksem.functions import ELECTRON, ION, ColumnFunctions
 from drivers.sharksem.wire import parse_property_map
 from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint, Pixels
-from fibsem_runtime.core.errors import BeamError, ConnectionLostError, HardwareError, NotSupportedError
+from fibsem_runtime.core.errors import (
+    BeamError,
+    ConnectionLostError,
+    HardwareError,
+    NotSupportedError,
+    RefusedSettingError,
+)
 
 _CHANNEL: Final = 0
 _SINGLE: Final = 1
 _BEAM_ON: Final = 1
+_BEAM_OFF: Final = 0
 _ELECTROSTATIC: Final = 0
 _BLANKER_ON, _BLANKER_AUTOMATIC = 1, 2
 _WAIT_OPTICS: Final = 0x0400
@@ -44,6 +51,10 @@ class SharkColumn:
     def is_on(self) -> bool:
         """Read whether the source delivers a beam."""
         return self.connection.ask_int(self.functions.get_beam) == _BEAM_ON
+
+    def is_off(self) -> bool:
+        """Read whether the source is off; -1 is unknown, 1000 a change of the high voltage (vendor-tescan.md B4)."""
+        return self.connection.ask_int(self.functions.get_beam) == _BEAM_OFF
 
     def is_busy(self) -> bool:
         """Read whether optics or an automatic procedure are at work."""
@@ -96,8 +107,14 @@ class SharkColumn:
         return list(self._detector_numbers())
 
     def select_detector(self, name: str) -> None:
-        """Use a detector from the next frame on."""
+        """Use a detector, and read back that it is in use; one that is refused leaves the one from before."""
+        before = self.detector_name, self._detector_index
         self.detector_name, self._detector_index = name, None
+        try:
+            self._select(8)
+        except HardwareError:
+            self.detector_name, self._detector_index = before
+            raise
 
     def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
         """Set gain (contrast) and black level (brightness)."""
@@ -154,7 +171,14 @@ class SharkColumn:
 
     def _select(self, bit_depth: int) -> None:
         self.stop_scan()
-        self.connection.tell(self.functions.select_detector, _CHANNEL, self._chosen_detector())
+        wanted = self._chosen_detector()
+        self.connection.tell(self.functions.select_detector, _CHANNEL, wanted)
+        found = self.connection.ask_int(self.functions.get_selected_detector, _CHANNEL)
+        if found != wanted:
+            raise RefusedSettingError(
+                f"{self.functions.select_detector}: asked for the detector {self.detector_name!r} ({wanted}), the "
+                f"instrument reads back {found}; select it at the instrument and look why it refuses"
+            )
         self.connection.tell(self.functions.enable_channel, _CHANNEL, 1, bit_depth)
 
     def _chosen_detector(self) -> int:

@@ -25,6 +25,7 @@ from drivers.sharksem.connection import SharkConnection
 from drivers.sharksem.convert import MANUFACTURER
 from drivers.sharksem.coverage import COVERAGE
 from drivers.sharksem.drawbeam import SharkDrawBeam
+from drivers.sharksem.functions import ELECTRON, ION
 from drivers.sharksem.settings import SharkSemSettings
 from drivers.sharksem.stage import SharkStage
 from drivers.sharksem.vacuum import SharkPump, SharkVacuum
@@ -160,7 +161,12 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
             presets=EssenceIonPresets(beam=ion),
         ),
         vacuum=vacuum,
-        pump=SharkPump(vacuum=vacuum, clock=clock, timeout_s=limits.pumping_s),
+        pump=SharkPump(
+            vacuum=vacuum,
+            get_beams=(ELECTRON.get_beam, ION.get_beam),
+            clock=clock,
+            timeout_s=limits.pumping_s,
+        ),
         chamber_camera=SharkChamberCamera(connection=connection, clock=clock, info=info),
     )
 

@@ -20,6 +20,7 @@ class ColumnFunctions:
     set_rotation: str
     enumerate_detectors: str
     select_detector: str
+    get_selected_detector: str
     enable_channel: str
     auto_signal: str
     get_gain_black: str
@@ -43,6 +44,7 @@ ELECTRON: Final = ColumnFunctions(
     set_rotation="SetImageRot",
     enumerate_detectors="DtEnumDetectors",
     select_detector="DtSelect",
+    get_selected_detector="DtGetSelected",
     enable_channel="DtEnable",
     auto_signal="DtAutoSignal",
     get_gain_black="DtGetGainBlack",
@@ -66,6 +68,7 @@ ION: Final = ColumnFunctions(
     set_rotation="FibSetImageRot",
     enumerate_detectors="FibDtEnumDetec",
     select_detector="FibDtSelect",
+    get_selected_detector="FibDtGetSelect",
     enable_channel="FibDtEnable",
     auto_signal="FibDtAutoSig",
     get_gain_black="FibDtGetGainBl",

@@ -7,7 +7,7 @@ from typing import Final
 
 from drivers.sharksem.connection import SharkConnection
 from fibsem_runtime.core import CancelToken, Clock
-from fibsem_runtime.core.errors import VacuumError
+from fibsem_runtime.core.errors import InterlockError, VacuumError
 
 _READY, _OPEN = 0, 4
 _ERROR: Final = -1
@@ -15,6 +15,7 @@ _STATES: Final = {_ERROR: "error", _READY: "ready", 1: "pumping", 2: "venting", 
 """Answers of ``VacGetStatus``."""
 
 _CHAMBER_GAUGE: Final = 0
+_BEAM_OFF: Final = 0
 _POLL_S: Final = 2.0
 
 
@@ -39,9 +40,13 @@ class SharkVacuum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharkPump:
-    """Pump and vent; the commands return at once, the state is polled."""
+    """Pump and vent; the commands return at once, the state is polled.
+
+    ``get_beams`` are the functions that read both beams.
+    """
 
     vacuum: SharkVacuum
+    get_beams: tuple[str, ...]
     clock: Clock
     timeout_s: float
 
@@ -50,7 +55,18 @@ class SharkPump:
         self._change("VacPump", _READY, cancel)
 
     def vent(self, *, cancel: CancelToken) -> None:
-        """Vent and wait until the chamber is open; raise `VacuumError` on an error or after the time limit."""
+        """Vent and wait until the chamber is open; raise `VacuumError` on an error or after the time limit.
+
+        Raises `InterlockError` unless both beams read off: a high voltage that is changing (1000) or unknown (-1) is
+        neither on nor off.
+        """
+        for function in self.get_beams:
+            found = self.vacuum.connection.ask_int(function)
+            if found != _BEAM_OFF:
+                raise InterlockError(
+                    f"asked to vent the chamber while {function} reads {found}, needed is {_BEAM_OFF} (off); switch "
+                    "both beams off and wait"
+                )
         self._change("VacVent", _OPEN, cancel)
 
     def _change(self, command: str, wanted: int, cancel: CancelToken) -> None:

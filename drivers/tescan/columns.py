@@ -25,7 +25,7 @@ from drivers.tescan.convert import (
 )
 from drivers.tescan.link import Link
 from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint, InstrumentInfo, Pixels
-from fibsem_runtime.core.errors import BeamError, HardwareError
+from fibsem_runtime.core.errors import BeamError, HardwareError, RefusedSettingError
 
 T = TypeVar("T")
 
@@ -55,6 +55,10 @@ class SdkColumn:
     def is_on(self) -> bool:
         """Read whether the source delivers a beam."""
         return bool(self.read("Beam.GetStatus", to_answer) == self.link.value(f"{self.namespace}.Beam.Status.BeamOn"))
+
+    def is_off(self) -> bool:
+        """Read whether the source is off."""
+        return bool(self.read("Beam.GetStatus", to_answer) == self.link.value(f"{self.namespace}.Beam.Status.BeamOff"))
 
     def is_busy(self) -> bool:
         """Read whether a preset, optics or an auto function is at work."""
@@ -110,8 +114,14 @@ class SdkColumn:
         return list(self._detectors())
 
     def select_detector(self, name: str) -> None:
-        """Use a detector from the next frame on."""
+        """Use a detector, and read back that it is in use; one that is refused leaves the one from before."""
+        before = self.detector_name, self._detector
         self.detector_name, self._detector = name, None
+        try:
+            self._select(8)
+        except HardwareError:
+            self.detector_name, self._detector = before
+            raise
 
     def set_levels(self, *, brightness_fraction: float, contrast_fraction: float) -> None:
         """Set gain (contrast) and black level (brightness)."""
@@ -166,6 +176,12 @@ class SdkColumn:
         self.stop_scan()
         bits = getattr(self.package.Common.Bpp, _BITS[bit_depth])
         self.call("Detector.Set", _CHANNEL, self._chosen_detector(), bits)
+        found = self.read("Detector.Get", lambda detector: str(detector.name), _CHANNEL)
+        if found != self.detector_name:
+            raise RefusedSettingError(
+                f"{self.namespace}: asked for the detector {self.detector_name!r}, the instrument reads back "
+                f"{found!r}; select it at the instrument and look why it refuses"
+            )
 
     def _detectors(self) -> dict[str, Any]:
         return self.read("Detector.Enum", lambda found: {str(detector.name): detector for detector in found})

@@ -39,6 +39,8 @@ class Column:
     rotation_deg: float = 180.0
     shift_mm: tuple[float, float] = (0.0, 0.0)
     is_on: bool = True
+    detector_index: int = 0
+    """Detector of channel 0, the only one that the drivers use."""
     busy_until_s: float = 0.0
     gui_scans: bool = True
     rotation_is_nan: bool = False
@@ -94,6 +96,11 @@ class Column:
         x_m, y_m = (value / 1e3 for value in self.shift_mm)
         self.beam.set_scan_rotation(angle_rad)
         self.beam.set_shift(ImagePoint(x_m * cos + y_m * sin, -x_m * sin + y_m * cos))
+
+    def choose_detector(self, index: int) -> None:
+        """Use a detector in channel 0."""
+        if "detector" not in self.refuses:
+            self.detector_index = index
 
     def gain_black(self) -> tuple[float, float]:
         """Return gain (contrast) and black level (brightness) in percent."""

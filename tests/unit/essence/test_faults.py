@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from essence_rigs import CONDITIONS, FRAME, SHAPES, Rig, guarded, mill, retract, use_beams
+from essence_rigs import rig as a_rig
 from fault_table import assert_safe, use_chamber, use_equipment, use_gas, use_manipulator, use_other_shapes
 from pydantic import ValidationError
 from sharksem.server import DropConnection
@@ -169,6 +170,13 @@ def _read(microscope: Microscope, errors: list[Exception]) -> None:
         errors.append(error)
 
 
+def _other_detector(microscope: Microscope, column: str) -> str:
+    beam = microscope.electron_beam if column == "electron" else microscope.ion_beam
+    detectors = (microscope.electron_equipment if column == "electron" else microscope.ion_equipment).detectors
+    assert detectors is not None
+    return next(name for name in detectors.available() if name != beam.detector().name)
+
+
 @pytest.mark.parametrize(
     ("column", "setting", "use"),
     [
@@ -183,6 +191,8 @@ def _read(microscope: Microscope, errors: list[Exception]) -> None:
         ("electron", "wd", lambda m: m.electron_beam.set_working_distance(8e-3)),
         ("electron", "blanker", lambda m: m.electron_beam.set_blanked(blanked=True)),
         ("ion", "preset", lambda m: m.ion_beam.set_current(740e-12)),
+        ("electron", "detector", lambda m: m.electron_equipment.detectors.select(_other_detector(m, "electron"))),
+        ("ion", "detector", lambda m: m.ion_equipment.detectors.select(_other_detector(m, "ion"))),
     ],
 )
 def test_a_setting_that_is_silently_not_taken_is_noticed(
@@ -264,6 +274,25 @@ def test_a_stop_while_preparing_starts_nothing(rig: Rig) -> None:
         assert rig.fake.engine.state is EngineState.IDLE
         microscope.milling.stop()
         assert rig.fake.engine.state is EngineState.NONE
+
+
+def test_a_spot_that_is_stopped_while_preparing_leaves_nothing_loaded() -> None:
+    with a_rig("tescan") as found, found.opened() as microscope:
+        spot = microscope.ion_equipment.spot
+        assert spot is not None
+        questions: list[int] = []
+
+        class Late(CancelToken):
+            def raise_if_cancelled(self) -> None:
+                questions.append(1)
+                if len(questions) == 2:
+                    self.cancel("stop pressed")
+                super().raise_if_cancelled()
+
+        with pytest.raises(Cancelled, match="stop pressed"):
+            spot.expose(ImagePoint(0.0, 0.0), duration_s=1.0, cancel=Late())
+        assert "DrawBeam.Start" not in found.fake.faults.names()
+        assert found.fake.engine.state is EngineState.NONE
 
 
 def test_a_stop_in_the_moment_between_start_and_exposure_is_obeyed(rig: Rig) -> None:

@@ -16,7 +16,14 @@ from tescan.instrument import Instrument
 
 from drivers.sharksem.wire import SEND_RESPONSE
 from fibsem_runtime.core import CancelToken
-from fibsem_runtime.core.errors import BeamError, Cancelled, ConnectionLostError, HardwareError, NotSupportedError
+from fibsem_runtime.core.errors import (
+    BeamError,
+    Cancelled,
+    ConnectionLostError,
+    HardwareError,
+    InterlockError,
+    NotSupportedError,
+)
 from fibsem_runtime.hal import Microscope
 
 SHORT = {"call_s": 0.3}
@@ -217,3 +224,27 @@ def test_several_clients_work_at_once(rig: Rig) -> None:
     with rig.opened() as one, rig.opened() as two:
         assert one.stage.position() == two.stage.position()
         assert len(frames(one)) == len(frames(two))
+
+
+@pytest.mark.parametrize("function", ["HVGetBeam", "FibHVGetBeam"])
+@pytest.mark.parametrize("state", [1000, -1])
+def test_nothing_is_vented_before_both_beams_are_off_for_certain(rig: Rig, function: str, state: int) -> None:
+    """1000 is a change of the high voltage, -1 unknown: neither is on, neither is off (vendor-tescan.md B4)."""
+    with rig.opened() as microscope:
+        for equipment in (microscope.electron_equipment, microscope.ion_equipment):
+            assert equipment.source is not None
+            equipment.source.turn_off()
+        rig.fake.faults.answer(function, (state,))
+        assert microscope.pump is not None
+        with pytest.raises(InterlockError, match=f"{function} reads {state}"):
+            microscope.pump.vent(cancel=CancelToken())
+        assert "VacVent" not in rig.fake.faults.names()
+
+
+def test_a_beam_whose_high_voltage_still_changes_does_not_count_as_switched_off(rig: Rig) -> None:
+    with rig.opened(time_limits={"beam_on_s": 5.0}) as microscope:
+        source = microscope.electron_equipment.source
+        assert source is not None
+        rig.fake.faults.answer("HVGetBeam", (1000,))
+        with pytest.raises(HardwareError, match="did not go off within 5 s"):
+            source.turn_off()

@@ -199,17 +199,18 @@ class Automation:
             self, f"{path}.Preset", Enum=lambda: list(PRESET_NAMES), IsAvailable=lambda name: name in PRESETS
         )
         detectors = [Detector(index, name) for index, name in enumerate(column.detectors)]
-        chosen: dict[int, Any] = {0: (detectors[0], Bpp.Grayscale_8_bit)}
+        depths: dict[int, Bpp] = {0: Bpp.Grayscale_8_bit}
 
         def choose(channel: int, detector: Detector, bpp: Bpp = Bpp.Grayscale_8_bit) -> None:
-            chosen[channel] = (detector, bpp)
+            column.choose_detector(detector.index)
+            depths[channel] = bpp
 
         space.Detector = _Space(
             self,
             f"{path}.Detector",
             Enum=lambda: list(detectors),
             Set=choose,
-            Get=lambda channel: chosen[channel][0],
+            Get=lambda channel: detectors[column.detector_index],
             AutoSignal=lambda detector: column.auto_signal(),
             GetGainBlack=lambda detector: column.gain_black(),
             SetGainBlack=lambda detector, gain, black: column.set_gain_black(gain, black),
@@ -223,9 +224,9 @@ class Automation:
             self,
             f"{path}.Scan",
             Stop=column.stop_scan,
-            AcquireImageFromChannel=lambda ch, w, h, dwell: document(w, h, dwell, chosen[ch][1], None),
+            AcquireImageFromChannel=lambda ch, w, h, dwell: document(w, h, dwell, depths[ch], None),
             AcquireROIFromChannel=lambda ch, w, h, left, top, right, bottom, dwell: document(
-                w, h, dwell, chosen[ch][1], Area(left, top, right, bottom)
+                w, h, dwell, depths[ch], Area(left, top, right, bottom)
             ),
         )
         return space
