@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from drivers.simulator.bodies import Body, BodyKind
+from drivers.simulator.body_state import BodyEvent
 from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.lamella import measure_lamella
-from drivers.simulator.machine import Machine
+from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.optics import first_hit
 from drivers.simulator.region import Region
 from drivers.simulator.sample import Sample
@@ -57,6 +58,19 @@ class SimulatorTruth:
         whole_m = self.lamella(target).thickness_m
         layer_m = self.machine.settings.processes.damage.layer_m
         return None if whole_m is None else max(0.0, whole_m - 2 * layer_m)
+
+    def events(self) -> tuple[BodyEvent, ...]:
+        """Return what has happened to pieces and needle, in order: freed, lost, touched, welded, parted, crashed."""
+        return tuple(event.model_copy() for event in self.machine.state.world.events)
+
+    def held_by(self, number: int) -> tuple[int, ...]:
+        """Return the numbers of the bodies that joints connect a body to, over others too; empty for a lost one."""
+        return tuple(sorted(self.machine.world.joined_to(number)))
+
+    def needle_tip(self) -> tuple[float, float, float] | None:
+        """Return where the needle's tip really is in the chamber, m; None while it is out."""
+        needle = self.machine.state.world.needle
+        return as_triple(self.machine.tip_m()) if needle is not None and needle.is_inserted else None
 
     def frame(self, frame_id: str) -> FrameTruth:
         """Return what a frame shows, of the sample as `specimen_point` has it. Raises `ExperimentError` like that."""

@@ -13,6 +13,7 @@ from drivers.simulator.bodies import NEEDLE, BodyKind, Pose
 from drivers.simulator.body_state import EventKind
 from drivers.simulator.driver import SimulatorPlugin
 from drivers.simulator.machine import Machine
+from drivers.simulator.truth import SimulatorTruth
 from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.core.errors import InterlockError
 from fibsem_runtime.core.units import UM
@@ -55,10 +56,13 @@ def test_what_is_cut_out_of_the_sample_is_lost_and_says_so(instrument: Microscop
     mill(instrument, frame_around()[:3])
     assert machine_of(instrument).state.world.events == []
     mill(instrument, frame_around()[3:])
-    kinds = [event.kind for event in machine_of(instrument).state.world.events]
+    truth = SimulatorTruth(machine=machine_of(instrument))
+    kinds = [event.kind for event in truth.events()]
     assert kinds == [EventKind.FREED, EventKind.LOST]
     (piece,) = [b for b in machine_of(instrument).world.bodies.values() if b.kind is BodyKind.PIECE]
     assert piece.is_lost
+    assert truth.held_by(piece.number) == ()
+    assert truth.needle_tip() is None
     assert piece not in machine_of(instrument).world.near(machine_of(instrument).base)
 
 
