@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from drivers.essence.ports import AxisTargets
 from drivers.sharksem.connection import SharkConnection
 from drivers.sharksem.convert import to_axes, to_limits, to_position
 from fibsem_runtime.core import CancelToken, Clock, StagePosition
-from fibsem_runtime.core.errors import MotionError
+from fibsem_runtime.core.errors import FibsemError, MotionError
+from fibsem_runtime.hal.attempts import attempt_all, raise_unrestored
 from fibsem_runtime.hal.devices import StageLimits
 
 _POLL_S: Final = 0.5
@@ -43,17 +45,27 @@ class SharkStage:
         return to_limits([float(value) for value in values])
 
     def move(self, targets: AxisTargets, *, cancel: CancelToken) -> None:
-        """Move and wait until the stage stands; a cancelled move is stopped where it is."""
+        """Move and wait until the stage stands; one that is cancelled, too slow or lost sight of is stopped.
+
+        Raises `MotionError` after the time limit; `HardwareError` naming both when it cannot be stopped either.
+        """
         cancel.raise_if_cancelled()
         self.connection.tell("StgMoveTo", *to_axes(targets, self.position()))
+        try:
+            self._wait_until_idle(cancel)
+        except FibsemError as error:
+            # A lost connection is opened anew for this: a stage that nobody watches must not go on.
+            failures = attempt_all([("stop the stage", partial(self.connection.tell, "StgStop"))])
+            if failures:
+                raise_unrestored("; ".join(failures), error)
+            raise
+
+    def _wait_until_idle(self, cancel: CancelToken) -> None:
         deadline_s = self.clock.monotonic_s() + self.move_timeout_s
         idle_count = 0
         while idle_count < _IDLE_COUNT:
-            if cancel.is_cancelled:
-                self.connection.tell("StgStop")
-                cancel.raise_if_cancelled()
+            cancel.raise_if_cancelled()
             if self.clock.monotonic_s() >= deadline_s:
-                self.connection.tell("StgStop")
                 raise MotionError(
                     f"the stage still moved after {self.move_timeout_s:g} s and was stopped; look into the chamber"
                 )

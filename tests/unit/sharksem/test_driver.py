@@ -10,8 +10,7 @@ import pytest
 import sharksem_bench
 from essence_rigs import FRAME, SMALL, Rig, rig
 from sharksem.protocol import message
-from sharksem.server import SharkServer, StaySilent
-from simulators import WatchingToken
+from sharksem.server import DropConnection, SharkServer, StaySilent
 from tescan.instrument import Instrument
 
 from drivers.sharksem.wire import SEND_RESPONSE
@@ -168,17 +167,33 @@ def test_a_cancelled_move_stops_where_it_is(rig: Rig) -> None:
         here = microscope.stage.position()
         asked: list[int] = []
 
-        def watch(token: CancelToken) -> None:
-            asked.append(1)
-            if len(asked) == 6:
-                token.cancel("stop pressed")
+        class Late(CancelToken):
+            def raise_if_cancelled(self) -> None:
+                asked.append(1)
+                if len(asked) == 6:
+                    self.cancel("stop pressed")
+                super().raise_if_cancelled()
 
-        with pytest.raises(Cancelled):
-            microscope.stage.move_to(replace(here, x_m=here.x_m + 1e-3), cancel=WatchingToken(watch))
+        with pytest.raises(Cancelled, match="stop pressed"):
+            microscope.stage.move_to(replace(here, x_m=here.x_m + 1e-3), cancel=Late())
         found = microscope.stage.position()
+        assert "StgStop" in rig.fake.faults.names()
         assert here.x_m < found.x_m < here.x_m + 1e-3
         rig.fake.clock.sleep(60)
         assert microscope.stage.position() == found
+
+
+def test_a_stage_that_is_lost_sight_of_while_it_moves_is_stopped_over_a_new_connection(rig: Rig) -> None:
+    with rig.opened() as microscope:
+        here = microscope.stage.position()
+        rig.fake.faults.fail("StgIsBusy", DropConnection("gone"))
+        with pytest.raises(ConnectionLostError):
+            microscope.stage.move_to(replace(here, x_m=here.x_m + 1e-3), cancel=CancelToken())
+        rig.fake.faults.clear()
+        stopped = microscope.stage.position()
+        assert rig.fake.faults.names()[-2:] == ["StgStop", "StgGetPosition"]
+        rig.fake.clock.sleep(60)
+        assert microscope.stage.position() == stopped
 
 
 def test_only_leading_axes_are_sent(rig: Rig) -> None:
