@@ -192,17 +192,22 @@ def _last_near(points: Floats, obstacle: Body, place: Pose, start_m: Floats, goa
 
 
 def _refine(
-    points: Floats, obstacle: Body, place: Pose, way: tuple[Floats, Floats], between: tuple[float, float], least: float
+    points: Floats,
+    obstacle: Body,
+    place: Pose,
+    way_m: tuple[Floats, Floats],
+    between_fraction: tuple[float, float],
+    least_count: float,
 ) -> tuple[float, Floats]:
     """Return the fraction just before the contact, and the middle of the points that are in the obstacle just after."""
-    length_m = float(np.linalg.norm(way[1] - way[0])) * (between[1] - between[0])
-    low, high = between
+    length_m = float(np.linalg.norm(way_m[1] - way_m[0])) * (between_fraction[1] - between_fraction[0])
+    low, high = between_fraction
     for _ in range(max(1, math.ceil(math.log2(max(length_m / FINE_STEP_M, 2))))):
         middle = (low + high) / 2
-        count = _inside(points, obstacle, place, *way, np.array([middle])).sum()
-        low, high = (low, middle) if count > least + LEAST_POINTS else (middle, high)
-    inside = _inside(points, obstacle, place, *way, np.array([high]))[0]
-    return low, np.asarray(points[inside].mean(axis=0) + way[0] + high * (way[1] - way[0]))
+        count = _inside(points, obstacle, place, *way_m, np.array([middle])).sum()
+        low, high = (low, middle) if count > least_count + LEAST_POINTS else (middle, high)
+    inside = _inside(points, obstacle, place, *way_m, np.array([high]))[0]
+    return low, np.asarray(points[inside].mean(axis=0) + way_m[0] + high * (way_m[1] - way_m[0]))
 
 
 def _is_of_scene(joint: JointState) -> bool:
