@@ -215,6 +215,8 @@ class GuardedSpot:
         action = f"expose a spot with the {self.column.name} beam"
         self.column.interlocks.refuse_unless_idle(action)
         self.column.interlocks.require_vacuum(action)
+        if not self.column.beam.is_on():
+            raise BeamError(f"asked to {action} while it is off; switch it on first, nothing was exposed")
         if not 0 < duration_s < math.inf:
             raise RefusedSettingError(f"asked to {action} for {duration_s:g} s; it must be above 0 s")
         half_m = self.column.beam.settings().hfw_m / 2

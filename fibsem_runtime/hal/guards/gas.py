@@ -14,7 +14,10 @@ from fibsem_runtime.hal.guards.interlocks import Interlocks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedGasInjection:
-    """Refuse gas while milling, beside an inserted manipulator, in a bad vacuum or from a cold line (safety.md I13)."""
+    """Refuse needles while milling or beside an inserted manipulator, and gas in a bad vacuum or from a cold line.
+
+    Safety.md I13. A valve may open while milling: that is how a pattern is deposited.
+    """
 
     gas: GasInjection
     interlocks: Interlocks
@@ -78,15 +81,19 @@ class GuardedGasInjection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedSputterCoater:
-    """Refuse to sputter while milling or with anything inserted over the sample."""
+    """Refuse to sputter while milling, in a bad vacuum or with anything inserted over the sample."""
 
     coater: SputterCoater
     interlocks: Interlocks
 
     def coat(self, *, duration_s: float, current_a: float, cancel: CancelToken) -> None:
-        """Sputter; raise `InterlockError` when something forbids it, `HardwareError` for an impossible request."""
+        """Sputter; raise `InterlockError` when something forbids it, `HardwareError` for an impossible request.
+
+        Raises `VacuumError` in a chamber that is not pumped: the coater is high voltage too (safety.md I15).
+        """
         self.interlocks.refuse_unless_idle("sputter")
         self.interlocks.refuse_with_needles("sputter")
+        self.interlocks.require_vacuum("sputter")
         if not (0 < duration_s < math.inf and 0 < current_a < math.inf):
             raise HardwareError(f"asked to sputter for {duration_s:g} s at {current_a:g} A; both must be above 0")
         cancel.raise_if_cancelled()

@@ -175,6 +175,13 @@ def test_a_spot_needs_no_unblanked_beam(fake: FakeInstrument, equipment: Any) ->
     assert fake.ion_column.calls == ["expose"]
 
 
+def test_a_spot_needs_a_beam_that_is_on(fake: FakeInstrument, equipment: Any) -> None:
+    fake.ion.on = False
+    with pytest.raises(BeamError, match="nothing was exposed"):
+        USES["expose"](equipment)
+    assert fake.ion_column.calls == []
+
+
 def test_a_live_view_is_stopped_whatever_happens(fake: FakeInstrument, equipment: Any) -> None:
     equipment.live_view.start(FRAME)
     assert equipment.live_view.frame(cancel=NEVER).shape == (2, 3)

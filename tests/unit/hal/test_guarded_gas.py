@@ -175,3 +175,12 @@ def test_a_coating_reaches_the_coater_unless_it_was_cancelled(
     with pytest.raises(Cancelled):
         coater.coat(duration_s=10.0, current_a=0.01, cancel=cancel)
     assert fake.coater.calls == ["coat"]
+
+
+def test_nothing_is_sputtered_in_a_chamber_that_is_not_pumped(
+    fake: FakeInstrument, coater: SputterCoater, cancel: CancelToken
+) -> None:
+    fake.vacuum.pumped = False
+    with pytest.raises(VacuumError, match="sputter"):
+        coater.coat(duration_s=5.0, current_a=0.01, cancel=cancel)
+    assert fake.coater.calls == []
