@@ -31,13 +31,12 @@ class Sight:
     """One body as a beam sees it: its sample and the beam's rays in the sample's own frame.
 
     All sights of one frame are the same rays, so that distances along them compare. ``box_m``: (2, 3) lowest and
-    highest corner of what is left of the body, None for the whole map. ``gain_ratio`` multiplies its signal.
+    highest corner of what is left of the body, None for the whole map.
     """
 
     sample: Sample
     view: View
     box_m: NDArray[np.float64] | None = None
-    gain_ratio: float = 1.0
 
     def window(self, region: Region) -> Region | None:
         """Return the part of a region in which the body can be seen; None outside it."""
@@ -85,8 +84,7 @@ def overlay(
         own_signal, own_sky = draw(prepare(sight.sample, sight.view, window), empty, step_fraction=step_fraction)
         share *= own_m < depth_m[part]
         shown = share > 0
-        gain = np.float32(sight.gain_ratio)
-        for below, own in ((signal[part], own_signal * gain), (sky[part], own_sky)):
+        for below, own in ((signal[part], own_signal), (sky[part], own_sky)):
             np.copyto(below, own * shown + (1 - share) * below)
         np.copyto(depth_m[part], np.where(shown, np.minimum(own_m, depth_m[part]), depth_m[part]))
 

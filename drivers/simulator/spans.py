@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drivers.simulator.columns import STEP_M, VACUUM, column_at, depths, is_below, piece_at
 from drivers.simulator.kernels import with_memory
@@ -101,6 +100,3 @@ def label_spans(spans: Any, counts: Any, rows: int, columns: int, tolerance_m: f
         for a in range(counts[n]):
             labels[n, a] = _root(parents, n * size + a)
     return labels
-
-
-Labels = NDArray[np.int64]
