@@ -248,8 +248,12 @@ def _order_stop(port: DrawBeamPort) -> None:
     """Order a stop unless nothing is loaded: an engine that was just started says idle for a moment.
 
     One that is really idle may refuse; one that is about to expose cannot be unloaded afterwards, which is an error.
+    One whose state cannot be read counts as exposing: the order goes out first, the state is confirmed afterwards.
     """
-    phase = port.status().phase
+    try:
+        phase = port.status().phase
+    except HardwareError:
+        phase = Phase.RUNNING
     if phase is Phase.EMPTY:
         return
     try:

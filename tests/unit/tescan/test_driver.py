@@ -233,6 +233,7 @@ def test_an_engine_that_does_not_answer_keeps_nothing_else_from_being_made_safe(
         rig.fake.faults.answer("DrawBeam.GetStatus", None)
         with pytest.raises(HardwareError, match="could not stop milling"):
             microscope.driver.safe_state()
+        assert "DrawBeam.Stop" in rig.fake.faults.names()
         assert microscope.ion_beam.is_blanked()
         assert microscope.electron_beam.is_blanked()
 
