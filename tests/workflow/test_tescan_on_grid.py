@@ -106,6 +106,6 @@ def test_the_scan_is_stopped_before_every_frame(prepared: Prepared) -> None:
     """Stop, select, acquire (vendor-tescan.md A4)."""
     calls = prepared.calls
     frames = [i for i, name in enumerate(calls) if "FromChannel" in name or name in ("ScScanXY", "FibScScanXY")]
-    assert len(frames) >= 60
+    assert len(frames) >= 50
     for i in frames:
         assert any(name.endswith(("Scan.Stop", "ScStopScan")) for name in calls[max(0, i - 4) : i])
