@@ -73,11 +73,13 @@ class NeedleState(BodyPart):
     """The manipulator: its encoders, what they do not know, and its fate.
 
     The tip is at ``position_m + bias_m + lag_m`` of the chamber: the error of the last insertion, and how far the tip
-    stays behind since it was at ``contact_m``. ``touches`` is the body that it is in contact with.
+    stays behind since it was at ``contact_m``. ``touches`` is the body that it is in contact with, ``is_held`` what the
+    client has said of it.
     """
 
     position_m: Triple
     is_inserted: bool = False
+    is_held: bool = False
     insert_count: int = 0
     bias_m: Triple = (0.0, 0.0, 0.0)
     lag_m: Triple = (0.0, 0.0, 0.0)

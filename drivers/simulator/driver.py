@@ -46,7 +46,7 @@ class SimulatorDriver:
     manipulator: Manipulator | None
 
     def safe_state(self) -> None:
-        """Stop milling, blank both beams, take gas needle and manipulator out; the stage stays.
+        """Stop milling, blank both beams, take gas needle and manipulator out; the stage and a held manipulator stay.
 
         Safe to call twice and on a closed simulator.
 
@@ -67,7 +67,9 @@ class SimulatorDriver:
 
     def _out_of_the_way(self) -> list[tuple[str, Callable[[], None]]]:
         needle = self.manipulator
-        return [] if needle is None else [("retract the manipulator", lambda: needle.retract(cancel=CancelToken()))]
+        if needle is None or needle.is_held:
+            return []
+        return [("retract the manipulator", lambda: needle.retract(cancel=CancelToken()))]
 
     def close(self) -> None:
         """Release the simulator; its state stays on the disk."""

@@ -52,6 +52,16 @@ class SimulatedManipulator:
         axis = AxisLimits(low=-RANGE_M, high=RANGE_M)
         return ManipulatorLimits(x_m=axis, y_m=axis, z_m=axis)
 
+    @property
+    def is_held(self) -> bool:
+        """Return what `hold` was told last; real contact does not change it."""
+        return self._needle.is_held
+
+    def hold(self, *, held: bool) -> None:
+        """Keep the word; the next client of the same state finds it."""
+        self._needle.is_held = held
+        self.machine.save()
+
     def is_inserted(self) -> bool:
         """Read whether the needle is in the working space."""
         return self._needle.is_inserted

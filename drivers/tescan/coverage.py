@@ -8,6 +8,7 @@ from drivers.essence.coverage import SHARED
 from fibsem_runtime.hal.coverage import Absent, Carried, Coverage
 
 _PRESETS_ONLY: Final = "`FIB.Preset.Activate`, field, rotation and shift put back, current measured"
+_HELD: Final = "kept by the driver, which no call tells; a new connection must be told again"
 
 COVERAGE: Final[Coverage] = {
     **SHARED,
@@ -73,6 +74,8 @@ COVERAGE: Final[Coverage] = {
     "manipulator": Carried("`Nanomanipulator.MoveToPosition`, positions from the settings"),
     "manipulator.chain": Carried("None: how its axes lie to the columns is not public"),
     "manipulator.limits": Carried("`Nanomanipulator.GetLimits`"),
+    "manipulator.is_held": Carried(_HELD),
+    "manipulator.hold": Carried(_HELD),
     "manipulator.is_inserted": Carried("distance from the parking position of the settings"),
     "manipulator.position": Carried("`Nanomanipulator.GetPosition`"),
     "manipulator.saved_position": Carried("settings `manipulator`: the SDK goes there but does not tell"),

@@ -86,7 +86,7 @@ class TescanDriver:
         self.link.close()
 
     def _secure_manipulator(self) -> None:
-        if self.manipulator is None or not self.manipulator.is_inserted():
+        if self.manipulator is None or self.manipulator.is_held or not self.manipulator.is_inserted():
             return
         if not self.safe_state_retracts_manipulator:
             raise InterlockError("it is inserted and may hold the sample; it stays where it is, look at it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from drivers.tescan.convert import from_mm, to_flag, to_manipulator_limits, to_manipulator_position, to_mm
@@ -34,13 +34,23 @@ _SOFT_LIMITS: Final = 1
 _POSES: Final = {ManipulatorPose.STANDBY: "Standby", ManipulatorPose.WORKING: "Working"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SdkManipulator:
     """Needle that refuses every move until it is calibrated (fibsem#130)."""
 
     link: Link
     settings: ManipulatorSettings
     move_timeout_s: float
+    _is_held: bool = field(default=False, init=False)
+
+    @property
+    def is_held(self) -> bool:
+        """Return what `hold` was told last; the instrument does not know."""
+        return self._is_held
+
+    def hold(self, *, held: bool) -> None:
+        """Keep the word until the connection is closed; a new one must be told again."""
+        self._is_held = held
 
     @property
     def chain(self) -> ManipulatorChain | None:

@@ -9,6 +9,8 @@ from typing import Final
 
 from fibsem_runtime.hal.coverage import Absent, Carried, Coverage
 
+_HELD: Final = "kept by the driver, which no call tells; a new connection must be told again"
+
 
 def _beam(name: str) -> dict[str, Carried | Absent]:
     beam = f"beams.{name}"
@@ -81,6 +83,8 @@ COVERAGE: Final[Coverage] = {
     "ion_plasma_source.switch_gas": Carried("beams.ion_beam.source.plasma_gas"),
     "manipulator.chain": Carried("y_axis_sign of the settings, which the site measures"),
     "manipulator.limits": Carried("ranges of the settings"),
+    "manipulator.is_held": Carried(_HELD),
+    "manipulator.hold": Carried(_HELD),
     "manipulator.is_inserted": Carried("specimen.manipulator.state"),
     "manipulator.position": Carried("specimen.manipulator.current_position (STAGE)"),
     "manipulator.saved_position": Carried("specimen.manipulator.get_saved_position: parked and working"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from drivers.thermofisher import convert
@@ -36,7 +36,7 @@ _SAVED: Final = {ManipulatorPose.PARKED: "PARK", ManipulatorPose.WORKING: "EUCEN
 """The positions that AutoScript keeps; the needle can be inserted at no other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ThermoFisherManipulator:
     """Needle without a rotation; its positions are STAGE coordinates, whose axes tilt with the stage."""
 
@@ -44,6 +44,16 @@ class ThermoFisherManipulator:
     config: ThermoFisherSettings
     stage: ThermoFisherStage
     clock: Clock
+    _is_held: bool = field(default=False, init=False)
+
+    @property
+    def is_held(self) -> bool:
+        """Return what `hold` was told last; the instrument does not know."""
+        return self._is_held
+
+    def hold(self, *, held: bool) -> None:
+        """Keep the word until the connection is closed; a new one must be told again."""
+        self._is_held = held
 
     @property
     def chain(self) -> ManipulatorChain | None:

@@ -117,21 +117,40 @@ class ThermoFisherMilling:
     def stop(self) -> None:
         """Stop, confirm that the engine is idle and clear the drawing; safe to call twice and from any thread.
 
-        The order is given whatever the engine says, because it says idle for a moment after it was started. Raises
-        `MillingError` when it does not become idle.
+        The order is given whatever the engine says, because it says idle for a moment after it was started, and
+        whatever view is active. Raises `MillingError` when the engine does not become idle or cannot be seen to.
         """
         self._stop_asked.set()
         self._run = None
         try:
-            self._on_ion_view("stop milling", lambda client: client.patterning.stop())
-        except MillingError:
+            self.connection.call("stop milling", self._order_stop, family=MillingError)
+        except MillingError as error:
             # An idle engine may refuse to be stopped; one that was about to start no longer says idle after this.
             self.clock.sleep(_START_DELAY_S)
-            if self._read_state() is not MillingState.IDLE:
+            if not self._is_idle_after(error):
                 raise
         if self._wait_for(MillingState.IDLE) is not MillingState.IDLE:
             raise MillingError("milling was stopped, the instrument is not idle; use the instrument's own stop button")
         self._on_ion_view("clear the patterns", lambda client: client.patterning.clear_patterns())
+
+    def _order_stop(self, client: Client) -> None:
+        """Stop on the ion view; where another program holds the view, stop all the same, then say so."""
+        try:
+            select(client, self.column)
+        except (HardwareError, *self.connection.sdk.error_types) as error:
+            client.patterning.stop()
+            raise MillingError(
+                f"milling was told to stop while another view was active, which may not have stopped it: {error}; use "
+                "the instrument's own stop button"
+            ) from error
+        client.patterning.stop()
+
+    def _is_idle_after(self, error: MillingError) -> bool:
+        """Tell whether the engine is idle in spite of an error; raise both errors when that cannot be read."""
+        try:
+            return self._read_state() is MillingState.IDLE
+        except HardwareError as second:
+            raise MillingError(f"{error}; and then: {second}") from error
 
     def state(self) -> MillingState:
         """Read the state of the engine; raise `MillingError` when it is in error."""

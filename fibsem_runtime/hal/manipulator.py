@@ -75,6 +75,17 @@ class Manipulator(Protocol):
     def limits(self) -> ManipulatorLimits:
         """Return the ranges that the needle may not leave."""
 
+    @property
+    def is_held(self) -> bool:
+        """Return whether it touches or holds the sample, as the runtime has said with `hold`."""
+
+    def hold(self, *, held: bool) -> None:
+        """Say that it touches or holds the sample, or no longer does.
+
+        While it does, the safe state leaves it where it is and it cannot be retracted (safety.md section 2, step 5). A
+        simulator that keeps its state keeps this too; after reopening an instrument it must be said again.
+        """
+
     def is_inserted(self) -> bool:
         """Read whether it is in the chamber's working space."""
 
@@ -91,7 +102,7 @@ class Manipulator(Protocol):
         """Move the inserted needle in a straight line and return the position read back."""
 
     def retract(self, *, cancel: CancelToken) -> None:
-        """Park it; safe to call twice."""
+        """Park it; safe to call twice. The guards refuse it while it is held."""
 
 
 def image_move(

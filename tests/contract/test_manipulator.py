@@ -170,6 +170,25 @@ def test_the_stage_stands_still_while_the_needle_is_inserted(
     microscope.stage.move_to(replace(here, x_m=here.x_m + 5e-6), cancel=cancel)
 
 
+def test_the_safe_state_leaves_a_needle_that_holds_the_sample_where_it_is(
+    inserted: Manipulator, microscope: Microscope, cancel: CancelToken
+) -> None:
+    here = inserted.position()
+    assert not inserted.is_held
+    inserted.hold(held=True)
+    try:
+        assert inserted.is_held
+        microscope.driver.safe_state()
+        with pytest.raises(InterlockError, match="holds the sample"):
+            inserted.retract(cancel=cancel)
+        assert distance_m(inserted.position(), here) < TOLERANCE_M
+        assert inserted.is_inserted()
+    finally:
+        inserted.hold(held=False)
+    microscope.driver.safe_state()
+    assert not inserted.is_inserted()
+
+
 def test_a_cancelled_token_moves_nothing(manipulator: Manipulator, cancel: CancelToken) -> None:
     stopped = CancelToken()
     stopped.cancel("stop pressed")

@@ -45,10 +45,14 @@ class FakeManipulator(Recorder):
     """Needle that arrives exactly, or off by ``miss_m`` in x."""
 
     inserted: bool = False
+    is_held: bool = False
     here: ManipulatorPosition = PARK
     miss_m: float = 0.0
     chain: ManipulatorChain | None = None
     limits: ManipulatorLimits = LIMITS
+
+    def hold(self, *, held: bool) -> None:
+        self.is_held = held
 
     def is_inserted(self) -> bool:
         return self.inserted

@@ -187,7 +187,8 @@ class FakeDriver:
         if self.instrument is not None and not self.lazy:
             self.instrument.milling.stop()
             self.instrument.ion.blanked = self.instrument.electron.blanked = True
-            self.instrument.manipulator.inserted = self.instrument.gas.inserted = False
+            self.instrument.gas.inserted = False
+            self.instrument.manipulator.inserted &= self.instrument.manipulator.is_held
 
     def close(self) -> None:
         self.closed = True

@@ -22,7 +22,10 @@ class GuardedDriver:
     milling: GuardedMilling
 
     def safe_state(self) -> None:
-        """Bring about the driver's safe state; raise `HardwareError` naming everything that is not safe afterwards."""
+        """Bring about the driver's safe state; raise `HardwareError` naming everything that is not safe afterwards.
+
+        A manipulator that touches or holds the sample is safe where it is (safety.md section 2, step 5).
+        """
         failures = attempt_all(
             [
                 ("bring about the driver's safe state", self.microscope.driver.safe_state),
@@ -33,8 +36,9 @@ class GuardedDriver:
             ]
         )
         if failures:
+            held = "; the manipulator touches or holds the sample and stays where it is" if self._holds_sample() else ""
             raise HardwareError(
-                f"the instrument is not in its safe state: {'; '.join(failures)}; go to the instrument and look"
+                f"the instrument is not in its safe state: {'; '.join(failures)}{held}; go to the instrument and look"
             )
 
     def close(self) -> None:
@@ -52,10 +56,14 @@ class GuardedDriver:
             (f"confirm that the {name} is retracted", partial(_confirm_retracted, device))
             for name, device in (
                 ("gas needle", self.microscope.gas_injection),
-                ("manipulator", self.microscope.manipulator),
+                ("manipulator", None if self._holds_sample() else self.microscope.manipulator),
             )
             if device is not None
         ]
+
+    def _holds_sample(self) -> bool:
+        manipulator = self.microscope.manipulator
+        return manipulator is not None and manipulator.is_held
 
 
 def _confirm_blanked(beam: Beam) -> None:

@@ -37,6 +37,15 @@ class GuardedManipulator:
         """Return the ranges, those that are enforced here."""
         return self.manipulator.limits
 
+    @property
+    def is_held(self) -> bool:
+        """Return whether it touches or holds the sample."""
+        return self.manipulator.is_held
+
+    def hold(self, *, held: bool) -> None:
+        """Say that it touches or holds the sample, or no longer does; never refused."""
+        self.manipulator.hold(held=held)
+
     def is_inserted(self) -> bool:
         """Read whether it is in the chamber's working space."""
         return self.manipulator.is_inserted()
@@ -84,7 +93,15 @@ class GuardedManipulator:
         return reached
 
     def retract(self, *, cancel: CancelToken) -> None:
-        """Park it and confirm that it is retracted; safe to call twice."""
+        """Park it and confirm that it is retracted; safe to call twice.
+
+        Raises `InterlockError` while milling and while it touches or holds the sample (safety.md section 2, step 5).
+        """
+        if self.manipulator.is_held:
+            raise InterlockError(
+                "asked to retract the manipulator while it touches or holds the sample; it stays where it is, part "
+                "them and say so first"
+            )
         self.interlocks.refuse_while_milling("retract the manipulator")
         self.manipulator.retract(cancel=cancel)
         if self.manipulator.is_inserted():

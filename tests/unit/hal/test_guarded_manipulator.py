@@ -60,6 +60,19 @@ def test_it_is_not_retracted_while_the_beam_mills_at_it(
     assert not fake.manipulator.inserted
 
 
+def test_what_touches_or_holds_the_sample_is_not_retracted(
+    fake: FakeInstrument, inserted: Manipulator, cancel: CancelToken
+) -> None:
+    inserted.hold(held=True)
+    assert inserted.is_held
+    with pytest.raises(InterlockError, match="touches or holds the sample; it stays where it is"):
+        inserted.retract(cancel=cancel)
+    assert fake.manipulator.calls == []
+    inserted.hold(held=False)
+    inserted.retract(cancel=cancel)
+    assert not fake.manipulator.inserted
+
+
 def test_it_is_not_inserted_beside_a_gas_needle(fake: FakeInstrument, needle: Manipulator, cancel: CancelToken) -> None:
     fake.gas.inserted = True
     with pytest.raises(InterlockError, match="gas needle"):

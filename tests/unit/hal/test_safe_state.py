@@ -30,6 +30,16 @@ def test_a_safe_state_that_fails_is_still_checked(fake: FakeInstrument, guarded:
         guarded.driver.safe_state()
 
 
+def test_a_needle_that_holds_the_sample_is_safe_where_it_is(fake: FakeInstrument, guarded: Microscope) -> None:
+    fake.manipulator.inserted = fake.manipulator.is_held = True
+    guarded.driver.safe_state()
+    assert fake.manipulator.inserted
+    fake.driver.lazy, fake.ion.blanked = True, False
+    with pytest.raises(HardwareError, match=r"ion beam is blanked.*holds the sample and stays where it is") as caught:
+        guarded.driver.safe_state()
+    assert "manipulator is retracted" not in str(caught.value)
+
+
 def test_a_beam_that_is_off_need_not_be_blanked(fake: FakeInstrument, guarded: Microscope) -> None:
     fake.driver.lazy = True
     fake.ion.on = fake.electron.on = False

@@ -25,7 +25,7 @@ from fibsem_runtime.core import (
     image_to_pixel,
 )
 from fibsem_runtime.core.errors import ConfigError, ConnectionLostError, ExperimentError
-from fibsem_runtime.hal import GuardSettings, Kinematics, find_driver, guard
+from fibsem_runtime.hal import GuardSettings, Kinematics, ManipulatorPose, find_driver, guard
 from fibsem_runtime.hal.devices import MillingState
 from fibsem_runtime.hal.microscope import Microscope
 
@@ -108,6 +108,20 @@ def test_the_safe_state_ends_milling_that_runs(instrument: Microscope) -> None:
     assert not instrument.milling.run(cancel=simulators.WatchingToken(watch)).finished
     assert instrument.milling.state() is MillingState.IDLE
     assert instrument.ion_beam.is_blanked()
+
+
+def test_the_safe_state_leaves_a_needle_that_holds_the_sample_also_for_the_next_client(tmp_path: Path) -> None:
+    first = simulators.microscope(state_directory=tmp_path)
+    assert first.manipulator is not None
+    here = first.manipulator.insert(ManipulatorPose.STANDBY, cancel=CancelToken())
+    first.manipulator.hold(held=True)
+    second = simulators.microscope(state_directory=tmp_path)
+    assert second.manipulator is not None and second.manipulator.is_held
+    second.driver.safe_state()
+    assert second.manipulator.is_inserted() and second.manipulator.position() == here
+    second.manipulator.hold(held=False)
+    second.driver.safe_state()
+    assert not second.manipulator.is_inserted()
 
 
 def test_after_closing_nothing_is_done_any_more(instrument: Microscope) -> None:

@@ -192,6 +192,17 @@ def test_a_manipulator_that_may_hold_the_sample_stays_where_the_site_says_so(rig
         assert microscope.electron_beam.is_blanked()
 
 
+def test_a_manipulator_that_holds_the_sample_is_not_even_asked_by_the_safe_state(rig: Rig) -> None:
+    rig.fake.manipulator.place_mm = (0.0, 0.0, 5.85)
+    with rig.opened() as microscope:
+        assert microscope.manipulator is not None
+        microscope.manipulator.hold(held=True)
+        rig.fake.faults.log.clear()
+        microscope.driver.safe_state()
+        assert not [name for name in rig.fake.faults.names() if name.startswith("Nanomanipulator")]
+        assert rig.fake.manipulator.place_mm == (0.0, 0.0, 5.85)
+
+
 READ: dict[str, Callable[[Microscope], object]] = {
     "SEM.Beam.GetStatus": lambda m: m.electron_beam.is_on(),
     "SEM.Beam.GetVoltage": lambda m: m.electron_beam.settings(),

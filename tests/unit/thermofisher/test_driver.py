@@ -398,6 +398,17 @@ def test_a_pattern_that_runs_forbids_images_and_moves(instrument: Any, milling_b
     milling_beam.milling.stop()
 
 
+def test_a_manipulator_that_holds_the_sample_stays_in_the_safe_state(instrument: Any, raw: Microscope) -> None:
+    insert_needle(instrument)
+    assert raw.manipulator is not None
+    raw.manipulator.hold(held=True)
+    raw.driver.safe_state()
+    assert instrument.manipulator_state == "Inserted"
+    raw.manipulator.hold(held=False)
+    raw.driver.safe_state()
+    assert instrument.manipulator_state == "Retracted"
+
+
 def test_a_stage_move_is_forbidden_with_the_manipulator_inserted(instrument: Any, guarded: Microscope) -> None:
     insert_needle(instrument)
     here = guarded.stage.position()

@@ -309,6 +309,33 @@ def test_an_error_while_milling_leaves_nothing_drawn_that_could_be_milled_twice(
         raw.milling.run(cancel=CancelToken())
 
 
+def test_a_stop_is_sent_while_another_program_holds_the_view_and_reported(instrument: Any, raw: Microscope) -> None:
+    mill_a_while(raw)
+
+    def hold_view(call: Any) -> None:
+        if call.name == "imaging.get_active_view":
+            instrument.active_view = 1
+
+    instrument.on_call = hold_view
+    with pytest.raises(MillingError, match=r"told to stop.*close other programs.*stop button.*and then"):
+        raw.milling.stop()
+    assert "patterning.stop" in names(instrument)
+    assert instrument.patterning.state_now() == "Idle"
+    instrument.on_call = None
+    raw.milling.stop()
+
+
+@pytest.mark.parametrize("kind", ["exception", "ignore"])
+def test_a_stop_whose_view_fails_once_is_sent_and_confirmed(
+    instrument: Any, raw: Microscope, fault: Order, kind: str
+) -> None:
+    mill_a_while(raw)
+    raw.electron_beam.acquire(FRAME, cancel=CancelToken())
+    fault(kind, "imaging.set_active_view")
+    raw.milling.stop()
+    assert instrument.patterning.state_now() == "Idle"
+
+
 @pytest.mark.parametrize("moment", ["ion_beam.beam_current=", "patterning.create_rectangle", "pattern.time="])
 def test_a_stop_while_preparing_starts_no_beam(instrument: Any, guarded: Microscope, moment: str) -> None:
     cancel = CancelToken()
@@ -340,12 +367,17 @@ SAFE_CALLS = (
 )
 
 
-def leave_everything_open(instrument: Any, microscope: Microscope) -> None:
-    """Leave a paused pattern, unblanked beams, an open gas valve and an inserted manipulator."""
-    insert_needle(instrument)
+def mill_a_while(microscope: Microscope) -> None:
+    """Leave a paused pattern."""
     microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
     microscope.milling.draw([_deep()], CONDITIONS)
     microscope.milling.run(duration_s=2.0, cancel=CancelToken())
+
+
+def leave_everything_open(instrument: Any, microscope: Microscope) -> None:
+    """Leave a paused pattern, unblanked beams, an open gas valve and an inserted manipulator."""
+    insert_needle(instrument)
+    mill_a_while(microscope)
     instrument.open_valves.add("Pt dep")
     instrument.inserted_needles.add("Pt dep")
 
