@@ -231,6 +231,7 @@ class ThermoFisherMilling:
         try:
             if is_last and left_s < _SHORTEST_OBSERVED_S and self._read_state() is MillingState.IDLE:
                 self._on_ion_view("mill a short pattern", lambda client: client.patterning.run())
+                self._on_ion_view("check the beam after milling", self._refuse_tripped)
                 run.was_started, run.milled_s, run.is_finished = True, run.total_s, True
             else:
                 self._start(run)
@@ -280,7 +281,10 @@ class ThermoFisherMilling:
         return state
 
     def _watch(self, run: Run, until_s: float | None, left_s: float, cancel: CancelToken) -> None:
-        """Look at running milling until its time has come, it ends, or a stop is asked for."""
+        """Look at running milling until its time has come, it ends, or a stop is asked for.
+
+        The beam is looked at as well: an engine may go on without one, which would count as beam time.
+        """
         started_s, already_s = self.clock.monotonic_s(), run.milled_s
         overdue_s = left_s * _OVERTIME_RATIO + _OVERTIME_S
         while True:
@@ -292,6 +296,7 @@ class ThermoFisherMilling:
             if state is not MillingState.RUNNING:
                 self._judge_end(run, state, spent_s=spent_s, left_s=left_s)
                 return
+            self._on_ion_view("check the beam while milling", self._refuse_tripped)
             if cancel.is_cancelled or (until_s is not None and spent_s >= until_s):
                 self._pause(run)
                 return
@@ -331,10 +336,9 @@ class ThermoFisherMilling:
         except MillingError:
             if self._read_state() is not MillingState.IDLE:
                 raise
-        if self._wait_for(MillingState.PAUSED) is MillingState.PAUSED:
-            return
-        if self._read_state() is not MillingState.IDLE:
+        is_paused = self._wait_for(MillingState.PAUSED) is MillingState.PAUSED
+        if not is_paused and self._read_state() is not MillingState.IDLE:
             raise MillingError("asked to pause milling, the engine does not; it was stopped, look at the instrument")
         self._on_ion_view("check the beam after milling", self._refuse_tripped)
-        if not self._stop_asked.is_set():
+        if not is_paused and not self._stop_asked.is_set():
             run.milled_s, run.is_finished = run.total_s, True

@@ -250,7 +250,7 @@ def test_a_move_that_stops_short_twice_is_an_error(instrument: Any, guarded: Mic
     assert_instrument_is_safe(instrument)
 
 
-@pytest.mark.parametrize("state", ["Error", "Idle"])
+@pytest.mark.parametrize("state", ["Error", "Idle", "Running"])
 def test_a_beam_that_trips_while_milling_is_a_beam_error(instrument: Any, guarded: Microscope, state: str) -> None:
     instrument.beam_trip_after_s, instrument.trip_state = 4.0, state
     with pytest.raises(HardwareError, match="went off while milling") as caught:
@@ -259,6 +259,33 @@ def test_a_beam_that_trips_while_milling_is_a_beam_error(instrument: Any, guarde
     assert guarded.milling.state() is MillingState.IDLE
     guarded.driver.safe_state()
     assert_instrument_is_safe(instrument)
+
+
+@pytest.mark.parametrize("moment", ["patterning.state", "patterning.pause"])
+def test_a_beam_that_trips_in_an_interval_counts_as_no_beam_time(instrument: Any, raw: Microscope, moment: str) -> None:
+    """The engine goes on as if nothing had happened; the last look at the beam comes after the pause."""
+    raw.ion_beam.set_current(CONDITIONS.beam_current_a)
+    raw.milling.draw([_deep()], CONDITIONS)
+    instrument.trip_state = "Running"
+
+    def trip(call: Any) -> None:
+        if call.name == moment and instrument.owed_s > 2:
+            instrument.beam_trip_after_s = 2.5
+
+    instrument.on_call = trip
+    with pytest.raises(BeamError, match="went off while milling"):
+        raw.milling.run(duration_s=3.0, cancel=CancelToken())
+    assert ("patterning.pause" in names(instrument)) is (moment == "patterning.pause")
+    assert instrument.patterning.state_now() == "Idle"
+
+
+def test_a_short_pattern_during_which_the_beam_trips_is_not_called_finished(instrument: Any, raw: Microscope) -> None:
+    raw.ion_beam.set_current(CONDITIONS.beam_current_a)
+    assert raw.milling.draw([replace(SHAPES[0], depth_m=0.2e-6)], CONDITIONS) < 2.0
+    instrument.beam_trip_after_s, instrument.trip_state = 0.3, "Idle"
+    with pytest.raises(BeamError, match="went off while milling"):
+        raw.milling.run(cancel=CancelToken())
+    assert "patterning.run" in names(instrument)
 
 
 def test_milling_that_is_stopped_at_the_instrument_is_not_called_finished(instrument: Any, guarded: Microscope) -> None:
