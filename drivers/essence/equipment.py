@@ -111,6 +111,11 @@ class EssenceLiveView:
     beam: EssenceColumn[Any, Any]
     _settings: ImageSettings | None = field(default=None, init=False)
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether frames are promised."""
+        return self._settings is not None
+
     def start(self, settings: ImageSettings) -> None:
         """Take frames like this from now on."""
         self.beam.require_beam("the live view")

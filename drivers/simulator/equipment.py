@@ -121,6 +121,11 @@ class SimulatedLiveView:
     beam: SimulatedBeam
     scanned: ImageSettings | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether frame after frame is scanned."""
+        return self.scanned is not None
+
     def start(self, settings: ImageSettings) -> None:
         """Scan frame after frame until `stop`."""
         self.beam.machine.begin("a live view", while_paused=True)

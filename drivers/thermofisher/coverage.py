@@ -47,6 +47,7 @@ def _equipment(column: str) -> dict[str, Carried | Absent]:
         f"{column}_detectors.select": Carried("detector.type, then mode; detector.state"),
         f"{column}_detectors.set_levels": Carried("detector.contrast, brightness"),
         f"{column}_stigmator": Carried(f"{beam}.stigmator"),
+        f"{column}_live_view.is_running": Carried("kept by the driver"),
         f"{column}_live_view.start": Carried("imaging.start_acquisition"),
         f"{column}_live_view.frame": Carried("imaging.get_image"),
         f"{column}_live_view.stop": Carried("imaging.stop_acquisition"),

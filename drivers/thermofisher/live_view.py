@@ -23,6 +23,11 @@ class ThermoFisherLiveView(ColumnDevice):
     frames: Frames
     _running: list[ImageSettings] = field(default_factory=list, init=False)
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether it was started and not stopped since, also when a person or a single frame has ended it."""
+        return bool(self._running)
+
     def start(self, settings: ImageSettings) -> None:
         """Scan frame after frame until `stop`.
 

@@ -55,6 +55,10 @@ class Stigmator(Protocol):
 class LiveView(Protocol):
     """Continuous scanning."""
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether it was started here and not stopped since; no call to the instrument."""
+
     def start(self, settings: ImageSettings) -> None:
         """Scan frame after frame until `stop`."""
 

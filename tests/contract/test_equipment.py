@@ -148,6 +148,7 @@ def test_a_live_view_gives_frame_after_frame_until_it_is_stopped(
 ) -> None:
     live_view = fitted(equipment.live_view)
     live_view.start(LIVE)
+    assert live_view.is_running
     frames = [live_view.frame(cancel=cancel) for _ in range(2)]
     for image in frames:
         assert image.shape == (LIVE.height_px, LIVE.width_px)
@@ -157,6 +158,7 @@ def test_a_live_view_gives_frame_after_frame_until_it_is_stopped(
     assert not np.array_equal(frames[0].data, frames[1].data)
     for _ in range(2):
         live_view.stop()
+        assert not live_view.is_running
     with pytest.raises(HardwareError, match="live view"):
         live_view.frame(cancel=cancel)
     assert beam.acquire(LIVE, cancel=cancel).shape == (LIVE.height_px, LIVE.width_px)
@@ -171,6 +173,13 @@ def test_both_columns_live_views_give_their_own_frames(microscope: Microscope, c
         live_view.start(LIVE)
         assert live_view.frame(cancel=cancel).metadata.beam_type is beam_type
         live_view.stop()
+
+
+def test_a_live_view_ends_with_the_safe_state(microscope: Microscope, equipment: ColumnEquipment) -> None:
+    live_view = fitted(equipment.live_view)
+    live_view.start(LIVE)
+    microscope.driver.safe_state()
+    assert not live_view.is_running
 
 
 def test_a_blanked_beam_has_no_live_view(beam: Beam, equipment: ColumnEquipment) -> None:

@@ -42,12 +42,13 @@ class Recorder:
 
 @dataclass
 class FakeManipulator(Recorder):
-    """Needle that arrives exactly, or off by ``miss_m`` in x."""
+    """Needle that arrives exactly, or off by ``miss_m`` in x and ``miss_rad`` in rotation."""
 
     inserted: bool = False
     is_held: bool = False
     here: ManipulatorPosition = PARK
     miss_m: float = 0.0
+    miss_rad: float = 0.0
     chain: ManipulatorChain | None = None
     limits: ManipulatorLimits = LIMITS
 
@@ -70,7 +71,8 @@ class FakeManipulator(Recorder):
 
     def move_to(self, target: ManipulatorPosition, *, cancel: CancelToken) -> ManipulatorPosition:
         if self.takes("move_to"):
-            self.here = replace(target, x_m=target.x_m + self.miss_m)
+            r_rad = self.here.r_rad if target.r_rad is None else target.r_rad + self.miss_rad
+            self.here = replace(target, x_m=target.x_m + self.miss_m, r_rad=r_rad)
         return target
 
     def retract(self, *, cancel: CancelToken) -> None:
@@ -163,6 +165,7 @@ class FakeColumn(Recorder):
     beam: Switch | None = None
     now: DetectorSettings = DETECTOR
     gas_name: str = "Xenon"
+    is_running: bool = False
 
     def turn_on(self, *, cancel: CancelToken) -> None:
         if self.takes("turn_on") and self.beam is not None:
@@ -194,14 +197,15 @@ class FakeColumn(Recorder):
         return stigmation_x, stigmation_y
 
     def start(self, settings: ImageSettings) -> None:
-        self.takes("start")
+        self.is_running = self.takes("start")
 
     def frame(self, *, cancel: CancelToken) -> Image:
         self.takes("frame")
         return Image(np.zeros((2, 3), np.uint8), ImageMetadata())
 
     def stop(self) -> None:
-        self.takes("stop")
+        if self.takes("stop"):
+            self.is_running = False
 
     def activate(self, name: str, *, cancel: CancelToken) -> None:
         self.takes("activate")

@@ -28,6 +28,7 @@ from fibsem_runtime.core import (
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal import (
     AxisLimits,
+    ColumnEquipment,
     Microscope,
     MillingProgress,
     MillingSettings,
@@ -208,6 +209,7 @@ class FakeInstrument:
     vacuum: FakeVacuum = field(default_factory=FakeVacuum)
     pump: FakePump = field(default_factory=FakePump)
     ion_column: FakeColumn = field(default_factory=FakeColumn)
+    electron_column: FakeColumn = field(default_factory=FakeColumn)
     driver: FakeDriver = field(default_factory=FakeDriver)
 
     def microscope(self) -> Microscope:
@@ -227,5 +229,6 @@ class FakeInstrument:
             sputter_coater=self.coater,
             vacuum=self.vacuum,
             pump=self.pump,
+            electron_equipment=ColumnEquipment(live_view=self.electron_column),
             ion_equipment=self.ion_column.equipment(),
         )

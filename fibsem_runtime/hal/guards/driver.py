@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from fibsem_runtime.core import BeamType
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
 from fibsem_runtime.hal.devices import Beam, MillingState
@@ -22,13 +23,14 @@ class GuardedDriver:
     milling: GuardedMilling
 
     def safe_state(self) -> None:
-        """Bring about the driver's safe state; raise `HardwareError` naming everything that is not safe afterwards.
+        """Bring about the driver's safe state and stop live views; raise `HardwareError` naming what is not safe then.
 
         A manipulator that touches or holds the sample is safe where it is (safety.md section 2, step 5).
         """
         failures = attempt_all(
             [
                 ("bring about the driver's safe state", self.microscope.driver.safe_state),
+                *self._live_view_stops(),
                 ("confirm that milling is idle", self._confirm_idle),
                 ("confirm that the ion beam is blanked", partial(_confirm_blanked, self.microscope.ion_beam)),
                 ("confirm that the electron beam is blanked", partial(_confirm_blanked, self.microscope.electron_beam)),
@@ -44,6 +46,14 @@ class GuardedDriver:
     def close(self) -> None:
         """Release the instrument; it stays as it is."""
         self.microscope.driver.close()
+
+    def _live_view_stops(self) -> list[Attempt]:
+        views = {beam_type: self.microscope.equipment(beam_type).live_view for beam_type in BeamType}
+        return [
+            (f"stop the {beam_type.value.lower()} live view", live_view.stop)
+            for beam_type, live_view in views.items()
+            if live_view is not None and live_view.is_running
+        ]
 
     def _confirm_idle(self) -> None:
         self.milling.forget_drawing()

@@ -167,6 +167,11 @@ class GuardedLiveView:
     live_view: LiveView
     column: Column
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether it was started and not stopped since."""
+        return self.live_view.is_running
+
     def start(self, settings: ImageSettings) -> None:
         """Scan frame after frame until `stop`."""
         self.column.require_image(f"start the {self.column.name} live view")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fibsem_runtime.core import BeamType
 from fibsem_runtime.core.errors import BeamError, InterlockError, VacuumError
 from fibsem_runtime.hal.devices import Beam, MillingState
 from fibsem_runtime.hal.gas import GasInjection
@@ -29,6 +30,15 @@ class Interlocks:
             raise InterlockError(
                 f"asked to {action} while milling is {state.value}, allowed is idle; finish or stop milling first"
             )
+
+    def refuse_with_live_view(self, action: str) -> None:
+        """Raise `InterlockError` while a live view scans the sample: it would go on while milling (I8)."""
+        for beam_type in BeamType:
+            live_view = self.microscope.equipment(beam_type).live_view
+            if live_view is not None and live_view.is_running:
+                raise InterlockError(
+                    f"asked to {action} while the {beam_type.value.lower()} live view runs; stop the live view first"
+                )
 
     def refuse_with_needles(self, action: str) -> None:
         """Raise `InterlockError` when manipulator or gas needle are in the way (I7)."""

@@ -70,10 +70,12 @@ class GuardedMilling:
     def run(self, *, duration_s: float | None = None, skip_s: float = 0.0, cancel: CancelToken) -> MillingProgress:
         """Mill what is drawn, as the driver does, after checking everything once more immediately before.
 
-        Raises `InterlockError` when something mills already, `BeamError` and `VacuumError` when there is no beam,
-        `MillingError` when nothing is drawn or current, voltage or place are not those of the drawing.
+        Raises `InterlockError` when something mills already or a live view runs, `BeamError` and `VacuumError` when
+        there is no beam, `MillingError` when nothing is drawn or current, voltage or place are not those of the
+        drawing.
         """
         self.interlocks.refuse_while_milling("start milling")
+        self.interlocks.refuse_with_live_view("start milling")
         self.interlocks.require_vacuum("start milling")
         self.interlocks.require_beam(self.beam, "start milling")
         _check_times(duration_s, skip_s)

@@ -216,7 +216,7 @@ def test_what_only_reads_passes_through(equipment: Any) -> None:
 
 def test_a_column_that_is_a_beam_and_nothing_else_stays_so(guarded: Microscope) -> None:
     equipment = guarded.electron_equipment
-    assert equipment == replace(equipment, source=None, detectors=None, spot=None, presets=None, live_view=None)
+    assert equipment == replace(equipment, source=None, detectors=None, spot=None, presets=None)
     assert equipment.auto_focus is equipment.stigmator is equipment.plasma_source is None
 
 

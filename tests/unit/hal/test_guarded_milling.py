@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import FakeInstrument
 
-from fibsem_runtime.core import CancelToken, ImagePoint
+from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.core.errors import BeamError, Cancelled, HardwareError, InterlockError, MillingError, VacuumError
 from fibsem_runtime.hal import (
     GuardSettings,
@@ -28,6 +28,21 @@ def test_a_pattern_is_drawn_and_milled_at_its_conditions(
     assert guarded.milling.draw([SHAPE], CONDITIONS) == 10.0
     assert guarded.milling.run(cancel=cancel).finished
     assert fake.milling.calls == ["draw", "run"]
+
+
+@pytest.mark.parametrize("beam_type", list(BeamType))
+def test_nothing_is_milled_while_a_live_view_runs(
+    fake: FakeInstrument, guarded: Microscope, cancel: CancelToken, beam_type: BeamType
+) -> None:
+    live_view = guarded.equipment(beam_type).live_view
+    assert live_view is not None
+    guarded.milling.draw([SHAPE], CONDITIONS)
+    live_view.start(ImageSettings(width_px=384, height_px=256, hfw_m=80e-6, dwell_time_s=1e-6))
+    with pytest.raises(InterlockError, match=f"{beam_type.value.lower()} live view runs; stop the live view first"):
+        guarded.milling.run(cancel=cancel)
+    assert fake.milling.calls == ["draw"]
+    live_view.stop()
+    assert guarded.milling.run(cancel=cancel).finished
 
 
 @pytest.mark.parametrize("change", [{"beam_current_a": 60e-12}, {"voltage_v": 16e3}, {"beam_current_a": math.nan}])

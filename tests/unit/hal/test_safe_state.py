@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fakes import FakeInstrument
 
-from fibsem_runtime.core import CancelToken, ImagePoint
+from fibsem_runtime.core import BeamType, CancelToken, ImagePoint, ImageSettings
 from fibsem_runtime.core.errors import HardwareError, MillingError
 from fibsem_runtime.hal import Microscope, MillingSettings, MillingState, RectangleShape, attempt_all
 
@@ -44,6 +44,17 @@ def test_a_beam_that_is_off_need_not_be_blanked(fake: FakeInstrument, guarded: M
     fake.driver.lazy = True
     fake.ion.on = fake.electron.on = False
     guarded.driver.safe_state()
+
+
+@pytest.mark.parametrize("beam_type", list(BeamType))
+def test_a_live_view_ends_with_the_safe_state(fake: FakeInstrument, guarded: Microscope, beam_type: BeamType) -> None:
+    live_view = guarded.equipment(beam_type).live_view
+    assert live_view is not None
+    live_view.start(ImageSettings(width_px=384, height_px=256, hfw_m=80e-6, dwell_time_s=1e-6))
+    fake.driver.raises = HardwareError("no answer")
+    with pytest.raises(HardwareError, match="no answer"):
+        guarded.driver.safe_state()
+    assert not live_view.is_running
 
 
 def test_a_drawing_does_not_outlive_a_safe_state(

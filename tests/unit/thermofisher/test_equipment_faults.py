@@ -321,7 +321,9 @@ def test_a_live_view_that_does_not_stop_is_an_error_and_can_be_stopped_again(
     fault("ignore", "imaging.stop_acquisition")
     with pytest.raises(HardwareError, match="goes on"):
         live_view.stop()
+    assert live_view.is_running
     live_view.stop()
+    assert not live_view.is_running
     assert not instrument.live_views
 
 
