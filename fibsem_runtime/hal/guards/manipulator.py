@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core.errors import InterlockError, MotionError
-from fibsem_runtime.core.units import format_quantity
+from fibsem_runtime.core.units import format_angle, format_quantity
 from fibsem_runtime.hal.guards.interlocks import Interlocks
 from fibsem_runtime.hal.guards.settings import GuardSettings
 from fibsem_runtime.hal.manipulator import (
@@ -73,10 +73,12 @@ class GuardedManipulator:
     def move_to(self, target: ManipulatorPosition, *, cancel: CancelToken) -> ManipulatorPosition:
         """Move the inserted needle and return the position read back.
 
-        Raises `InterlockError` before anything has moved when it is retracted, while milling, beyond its ranges or
-        farther than ``guards.max_manipulator_move_um``; `MotionError` when it does not arrive.
+        Raises `InterlockError` before anything has moved when it is retracted, while milling, beside a gas needle,
+        beyond its ranges, for a rotation of a needle that has none, or farther than ``guards.max_manipulator_move_um``;
+        `MotionError` when it does not arrive.
         """
         self.interlocks.refuse_unless_idle("move the manipulator")
+        self.interlocks.refuse_with_gas_needle("move the manipulator")
         if not self.manipulator.is_inserted():
             raise InterlockError("asked to move the manipulator while it is retracted; insert it first")
         here = self.manipulator.position()
@@ -84,6 +86,7 @@ class GuardedManipulator:
         cancel.raise_if_cancelled()
         self.manipulator.move_to(target, cancel=cancel)
         reached = self.manipulator.position()
+        self._check_turn(target, reached)
         missed_m = _distance_m(target, reached)
         if not missed_m <= self.settings.manipulator_tolerance_m:
             raise MotionError(
@@ -118,6 +121,7 @@ class GuardedManipulator:
                     f"asked to move the manipulator to {axis} = {format_quantity(value_m, 'm')}, allowed are "
                     f"{format_quantity(limits.low, 'm')} to {format_quantity(limits.high, 'm')}; it has not moved"
                 )
+        _check_rotation(here, target)
         length_m = _distance_m(here, target)
         if length_m > self.settings.max_manipulator_move_m:
             raise InterlockError(
@@ -125,6 +129,31 @@ class GuardedManipulator:
                 f"{format_quantity(self.settings.max_manipulator_move_m, 'm')} (guards.max_manipulator_move_um); "
                 "it has not moved"
             )
+
+    def _check_turn(self, target: ManipulatorPosition, reached: ManipulatorPosition) -> None:
+        """Raise `MotionError` when a rotation that was asked for did not arrive; whole turns do not count."""
+        if target.r_rad is None:
+            return
+        missed_rad = math.nan if reached.r_rad is None else abs(math.remainder(reached.r_rad - target.r_rad, math.tau))
+        if not missed_rad <= self.settings.angle_tolerance_rad:
+            raise MotionError(
+                f"the manipulator stopped {format_angle(missed_rad)} from where it was to turn, allowed are "
+                f"{format_angle(self.settings.angle_tolerance_rad)}; look at it before anything moves"
+            )
+
+
+def _check_rotation(here: ManipulatorPosition, target: ManipulatorPosition) -> None:
+    if target.r_rad is None:
+        return
+    if here.r_rad is None:
+        raise InterlockError(
+            f"asked to turn the manipulator to {format_angle(target.r_rad)}, it has no rotation; it has not moved"
+        )
+    if not abs(target.r_rad) <= math.tau:
+        raise InterlockError(
+            f"asked to turn the manipulator to {format_angle(target.r_rad)}, allowed are "
+            f"{format_angle(-math.tau)} to {format_angle(math.tau)}; it has not moved"
+        )
 
 
 def _distance_m(a: ManipulatorPosition, b: ManipulatorPosition) -> float:

@@ -80,6 +80,13 @@ def test_it_is_not_inserted_beside_a_gas_needle(fake: FakeInstrument, needle: Ma
     assert fake.manipulator.calls == []
 
 
+def test_it_is_not_moved_beside_a_gas_needle(fake: FakeInstrument, inserted: Manipulator, cancel: CancelToken) -> None:
+    fake.gas.inserted = True
+    with pytest.raises(InterlockError, match="asked to move the manipulator while the gas needle is inserted"):
+        inserted.move_to(PARK, cancel=cancel)
+    assert fake.manipulator.calls == []
+
+
 def test_it_is_not_moved_while_it_is_retracted(fake: FakeInstrument, needle: Manipulator, cancel: CancelToken) -> None:
     with pytest.raises(InterlockError, match="insert it first"):
         needle.move_to(PARK, cancel=cancel)
@@ -124,6 +131,36 @@ def test_a_move_that_does_not_arrive_is_noticed(
     fake.manipulator.miss_m = miss_m
     with pytest.raises(MotionError, match="from where it was sent"):
         inserted.move_to(replace(PARK, x_m=1e-5), cancel=cancel)
+
+
+def test_a_rotation_of_a_needle_that_has_none_is_refused(
+    fake: FakeInstrument, inserted: Manipulator, cancel: CancelToken
+) -> None:
+    with pytest.raises(InterlockError, match=r"no rotation; it has not moved"):
+        inserted.move_to(replace(PARK, r_rad=0.0), cancel=cancel)
+    assert fake.manipulator.calls == []
+
+
+@pytest.mark.parametrize("r_rad", [math.nan, math.inf, 7.0, -7.0])
+def test_a_rotation_that_is_no_angle_of_one_turn_is_refused(
+    fake: FakeInstrument, inserted: Manipulator, cancel: CancelToken, r_rad: float
+) -> None:
+    fake.manipulator.here = replace(PARK, r_rad=0.0)
+    with pytest.raises(InterlockError, match=r"allowed are -360\.0° to 360\.0°; it has not moved"):
+        inserted.move_to(replace(PARK, r_rad=r_rad), cancel=cancel)
+    assert fake.manipulator.calls == []
+
+
+@pytest.mark.parametrize("miss_rad", [math.radians(0.2), math.nan])
+def test_a_rotation_that_does_not_arrive_is_noticed(
+    fake: FakeInstrument, inserted: Manipulator, cancel: CancelToken, miss_rad: float
+) -> None:
+    fake.manipulator.here = turned = replace(PARK, r_rad=1.0)
+    assert inserted.move_to(replace(turned, r_rad=1.0 - math.tau), cancel=cancel).r_rad == 1.0 - math.tau
+    assert inserted.move_to(PARK, cancel=cancel).r_rad == 1.0 - math.tau
+    fake.manipulator.miss_rad = miss_rad
+    with pytest.raises(MotionError, match="from where it was to turn"):
+        inserted.move_to(turned, cancel=cancel)
 
 
 @pytest.mark.parametrize("what", ["insert", "retract"])
