@@ -227,7 +227,6 @@ class ThermoFisherMilling:
         """Let the engine run for ``until_s`` and take down how long it did; end it when anything goes wrong."""
         left_s = run.total_s - run.milled_s
         is_last = until_s >= left_s
-        is_safe = False
         try:
             if is_last and left_s < _SHORTEST_OBSERVED_S and self._read_state() is MillingState.IDLE:
                 self._on_ion_view("mill a short pattern", lambda client: client.patterning.run())
@@ -236,20 +235,20 @@ class ThermoFisherMilling:
             else:
                 self._start(run)
                 self._watch(run, None if is_last else until_s, left_s, cancel)
-            is_safe = True
-        finally:
-            if not is_safe:
-                self._stop_after_error()
+        except BaseException as error:
+            self._stop_after(error)
+            raise
 
-    def _stop_after_error(self) -> None:
-        """Stop the engine; a connection that is lost cannot, the driver's safe state then does.
+    def _stop_after(self, error: BaseException) -> None:
+        """Stop after an error and keep that error; raise both when the stop fails as well (milling.md T4).
 
         The drawing counts as gone, because started again it would be milled from its beginning.
         """
         try:
             self.stop()
-        except HardwareError:
-            return
+        except HardwareError as second:
+            first = str(error) or type(error).__name__
+            raise MillingError(f"{first}; and then: {second}; use the instrument's own stop button") from error
 
     def _start(self, run: Run) -> None:
         """Start or resume, and wait until the engine says that it runs; it may say idle for a moment (section 13)."""

@@ -323,6 +323,23 @@ def _deep() -> RectangleShape:
     return replace(SHAPES[0], depth_m=10e-6)
 
 
+def test_an_error_whose_stop_fails_as_well_names_both(instrument: Any, raw: Microscope, fault: Order) -> None:
+    mill_a_while(raw)
+    fault("exception", "patterning.resume")
+    fault("exception", "patterning.stop")
+    with pytest.raises(MillingError, match=r"asked to resume milling.*and then: asked to stop milling.*stop button"):
+        raw.milling.run(cancel=CancelToken())
+    raw.milling.stop()
+    assert instrument.patterning.state_now() == "Idle"
+
+
+def test_a_connection_lost_while_milling_says_that_nothing_was_stopped(raw: Microscope, fault: Order) -> None:
+    mill_a_while(raw)
+    fault("drop", "patterning.resume")
+    with pytest.raises(MillingError, match=r"resume milling, the connection was lost.*and then.*stop button"):
+        raw.milling.run(cancel=CancelToken())
+
+
 def test_an_error_while_milling_leaves_nothing_drawn_that_could_be_milled_twice(
     instrument: Any, raw: Microscope, fault: Order
 ) -> None:
