@@ -1,13 +1,14 @@
 """Gas injection through the lines that the settings name (vendor-thermofisher.md section 12).
 
 AutoScript does not say whether a needle is inserted, a valve open or a heater on: every needle counts as inserted and
-every valve and heater as on until this driver has retracted and switched it off.
+every valve and heater as on until this driver has retracted, closed and switched it off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from drivers.thermofisher.connection import Client, Connection
@@ -19,6 +20,7 @@ from fibsem_runtime.core import CancelToken
 from fibsem_runtime.core.clock import Clock
 from fibsem_runtime.core.errors import HardwareError, InterlockError, NotSupportedError
 from fibsem_runtime.core.units import format_duration, format_quantity
+from fibsem_runtime.hal.attempts import attempt_all
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ class ThermoFisherGas:
     clock: Clock
     _lines: dict[str, Line] = field(init=False)
     _may_be_in: set[str] = field(init=False)
+    _may_be_open: set[str] = field(init=False)
     _may_be_warm: set[str] = field(init=False)
     _inserted: str | None = field(default=None, init=False)
 
@@ -47,6 +50,7 @@ class ThermoFisherGas:
         self._lines = {name: PortLine(name) for name in self.settings.ports}
         self._lines |= {name: MultichemLine(name, position) for name in self.settings.multichem_gases}
         self._may_be_in = {line.needle for line in self._lines.values()}
+        self._may_be_open = set(self.settings.ports)
         self._may_be_warm = set(self._lines)
 
     @property
@@ -55,8 +59,8 @@ class ThermoFisherGas:
         return self.settings.lines
 
     def is_inserted(self) -> bool:
-        """Tell whether a needle may be near the sample."""
-        return bool(self._may_be_in)
+        """Tell whether a needle may be near the sample or its valve open."""
+        return bool(self._may_be_in | self._may_be_open)
 
     def prepare(self, line: str, *, cancel: CancelToken) -> None:
         """Heat a line until it can deliver; raise `HardwareError` when it is not warm in ``time_limits.heating_s``.
@@ -86,13 +90,14 @@ class ThermoFisherGas:
     def insert(self, line: str, *, cancel: CancelToken) -> None:
         """Bring the needle of a line to the sample.
 
-        Raises `InterlockError` while any needle is, or may be, inserted and when the stage is too high.
+        Raises `InterlockError` while any needle is, or may be, inserted or its valve open and when the stage is too
+        high.
         """
         wanted = self._line(line)
-        if self._may_be_in:
+        if self.is_inserted():
             raise InterlockError(
-                f"asked to insert the gas needle {line} while {', '.join(sorted(self._may_be_in))} may be inserted, "
-                "which the instrument cannot tell; retract the gas needles first"
+                f"asked to insert the gas needle {line} while {', '.join(sorted(self._may_be_in | self._may_be_open))} "
+                "may be inserted or open, which the instrument cannot tell; retract the gas needles first"
             )
         cancel.raise_if_cancelled()
 
@@ -114,6 +119,7 @@ class ThermoFisherGas:
             )
         if self._inserted != port.needle:
             raise InterlockError(f"asked to open the gas valve {line}, its needle is not inserted; insert it first")
+        self._may_be_open.add(line)
         self._do(f"open the gas valve {line}", lambda client: port.port(client).open())
 
     def close_valve(self, line: str) -> None:
@@ -121,29 +127,41 @@ class ThermoFisherGas:
         port = self._line(line)
         if isinstance(port, PortLine):
             self._do(f"close the gas valve {line}", lambda client: port.port(client).close())
+            self._may_be_open.discard(line)
 
     def retract(self, *, cancel: CancelToken) -> None:
         """Close every valve, park every needle, switch every heater off; safe to call twice.
 
-        Goes on to the next only when one has succeeded and raises `HardwareError` when one does not.
+        Each on its own: one that fails stays counted as open, inserted or warm. Raises `HardwareError` that names all
+        that failed after everything was tried.
         """
         cancel.raise_if_cancelled()
-        self.close_valves()
-        needles = {line.needle: line for line in self._lines.values()}
-        for name in sorted(self._may_be_in):
-            self._inserted = None
-            limit_s = self.config.time_limits.needle_s
-            self._do(f"retract the gas needle {name}", needles[name].retract, limit_s=limit_s)
-            self._may_be_in.discard(name)
-        for name in sorted(self._may_be_warm):
-            self._do(f"switch the heater of the gas line {name} off", self._lines[name].cool)
-            self._may_be_warm.discard(name)
+        self._inserted = None
+        failures = self._close_all()
+        failures += attempt_all(
+            (f"retract the gas needle {name}", partial(self._park, name)) for name in sorted(self._may_be_in)
+        )
+        failures += attempt_all(
+            (f"cool the gas line {name}", partial(self._cool, name)) for name in sorted(self._may_be_warm)
+        )
+        _raise_if_any(failures)
 
     def close_valves(self) -> None:
-        """Close the valve of every needle that may be inserted."""
-        for name in sorted(self._may_be_in):
-            if name in self._lines:
-                self.close_valve(name)
+        """Close the valve of every needle that may be inserted; each on its own, raises as `retract` does."""
+        _raise_if_any(self._close_all())
+
+    def _close_all(self) -> list[str]:
+        lines = sorted((self._may_be_in & set(self._lines)) | self._may_be_open)
+        return attempt_all((f"close the gas valve {name}", partial(self.close_valve, name)) for name in lines)
+
+    def _park(self, needle: str) -> None:
+        line = next(line for line in self._lines.values() if line.needle == needle)
+        self._do(f"retract the gas needle {needle}", line.retract, limit_s=self.config.time_limits.needle_s)
+        self._may_be_in.discard(needle)
+
+    def _cool(self, line: str) -> None:
+        self._do(f"switch the heater of the gas line {line} off", self._lines[line].cool)
+        self._may_be_warm.discard(line)
 
     def _line(self, name: str) -> Line:
         line = self._lines.get(name)
@@ -164,6 +182,11 @@ class ThermoFisherGas:
 
     def _do(self, what: str, job: Callable[[Client], T], *, limit_s: float | None = None) -> T:
         return self.connection.call(what, job, limit_s=limit_s)
+
+
+def _raise_if_any(failures: list[str]) -> None:
+    if failures:
+        raise HardwareError("; ".join(failures))
 
 
 def check_gas_lines(connection: Connection, settings: GasSettings) -> None:

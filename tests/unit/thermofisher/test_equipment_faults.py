@@ -16,6 +16,7 @@ from fibsem_runtime.core.errors import (
     Cancelled,
     ConnectionLostError,
     HardwareError,
+    InterlockError,
     MillingError,
     MotionError,
     RefusedSettingError,
@@ -87,7 +88,7 @@ COMMON = {
 @pytest.fixture
 def instrument() -> Iterator[Any]:
     """An instrument that has everything."""
-    with small_instrument(**FULLY_FITTED) as found:
+    with small_instrument(**FULLY_FITTED, gas_ports=("C dep", "Pt dep")) as found:
         yield found
 
 
@@ -409,6 +410,48 @@ def test_a_gas_needle_that_did_not_retract_counts_as_inserted(
         gas.retract(cancel=CancelToken())
     assert gas.is_inserted()
     gas.retract(cancel=CancelToken())
+    assert not gas.is_inserted()
+
+
+TWO_PORTS: dict[str, Any] = {"ports": ["C dep", "Pt dep"], "multichem_gases": ["W dep"], "highest_stage_z_mm": 33}
+
+
+@pytest.mark.parametrize("name", ["gas_port.close", "gas_port.retract", "gas_port.turn_heater_off"])
+def test_a_gas_line_that_fails_keeps_no_other_from_being_closed_retracted_and_cooled(
+    instrument: Any, fault: Order, name: str
+) -> None:
+    with opened(instrument, gas=TWO_PORTS) as raw:
+        gas = raw.gas_injection
+        assert gas is not None
+        instrument.open_valves |= {"C dep", "Pt dep"}
+        instrument.inserted_needles |= {"C dep", "Pt dep", "multichem"}
+        instrument.heated_since_s |= dict.fromkeys(("C dep", "Pt dep", "W dep"), 0.0)
+        fault("exception", name)
+        with pytest.raises(HardwareError, match=r"could not .*C dep: .*Injected fault\."):
+            gas.retract(cancel=CancelToken())
+        # The server leaves a needle in whose valve is open.
+        assert instrument.open_valves == ({"C dep"} if name == "gas_port.close" else set())
+        assert instrument.inserted_needles == (set() if name == "gas_port.turn_heater_off" else {"C dep"})
+        assert set(instrument.heated_since_s) == ({"C dep"} if name == "gas_port.turn_heater_off" else set())
+        assert gas.is_inserted() is (name != "gas_port.turn_heater_off")
+        gas.retract(cancel=CancelToken())
+        assert not gas.is_inserted()
+        assert not instrument.open_valves | instrument.inserted_needles | set(instrument.heated_since_s)
+
+
+def test_a_valve_that_does_not_close_counts_as_open_until_it_does(
+    instrument: Any, raw: Microscope, fault: Order
+) -> None:
+    """Also where a server parks the needle all the same."""
+    gas = raw.gas_injection
+    assert gas is not None
+    fault("exception", "gas_port.close")
+    with pytest.raises(HardwareError, match="could not close the gas valve Pt dep"):
+        gas.retract(cancel=CancelToken())
+    assert gas.is_inserted()
+    with pytest.raises(InterlockError, match="may be inserted or open"):
+        gas.insert("W dep", cancel=CancelToken())
+    gas.close_valves()
     assert not gas.is_inserted()
 
 
