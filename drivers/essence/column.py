@@ -36,6 +36,9 @@ SHIFT_TOLERANCE_M = 5e-9
 """How near a setting must read back (assumed; finer than the guards')."""
 
 BUSY_POLL_S = 0.5
+IDLE_COUNT = 2
+"""How often a column is asked whether it is busy, and how many answers in a row say that it is not: the first may come
+before what was ordered has begun (assumed, as for the stage)."""
 
 
 def turned(vector: ImagePoint, angle_rad: float) -> ImagePoint:
@@ -192,9 +195,17 @@ class EssenceColumn(ABC, Generic[PortT, SettingsT]):
         if self.is_blanked():
             raise BeamError(f"{action} needs the {self.name}, it is blanked; unblank it first")
 
-    def wait_until_ready(self) -> None:
-        """Wait until the column is not busy; raise `HardwareError` after the time limit."""
-        self.wait_for(lambda: not self.port.is_busy(), self.busy_timeout_s, "become ready")
+    def wait_until_ready(self, timeout_s: float | None = None, what: str = "become ready") -> None:
+        """Wait until what was ordered has ended; raise `HardwareError` saying ``what`` did not happen in time."""
+        idle_count = 0
+
+        def is_idle() -> bool:
+            nonlocal idle_count
+            idle_count = 0 if self.port.is_busy() else idle_count + 1
+            return idle_count >= IDLE_COUNT
+
+        self.clock.sleep(BUSY_POLL_S)
+        self.wait_for(is_idle, self.busy_timeout_s if timeout_s is None else timeout_s, what)
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Poll until ``condition``; raise `HardwareError` saying ``what`` did not happen in time."""

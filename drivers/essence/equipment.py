@@ -97,7 +97,7 @@ class EssenceAutoFocus:
         self.beam.require_beam("focusing")
         self.beam.port.stop_scan()
         self.beam.port.auto_focus()
-        self.beam.wait_for(lambda: not self.beam.port.is_busy(), self.timeout_s, "find its focus")
+        self.beam.wait_until_ready(self.timeout_s, "find its focus")
         return self.beam.port.working_distance_m()
 
 

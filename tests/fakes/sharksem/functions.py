@@ -56,11 +56,10 @@ def _information(found: Instrument) -> dict[str, Function]:
 
 def busy_bits(found: Instrument) -> int:
     """Return the wait flags of everything that is at work."""
-    now_s = found.clock.monotonic_s()
     bits = 0x0100 * found.electron.gui_scans | 0x1000 * found.ion.gui_scans
     bits |= 0x0200 * found.stage.is_busy()
-    bits |= 0x0C00 * (now_s < found.electron.busy_until_s)
-    return bits | 0x6000 * (now_s < found.ion.busy_until_s)
+    bits |= 0x0C00 * found.electron.is_working()
+    return bits | 0x6000 * found.ion.is_working()
 
 
 def _electron(found: Instrument) -> dict[str, Function]:
@@ -72,7 +71,7 @@ def _electron(found: Instrument) -> dict[str, Function]:
         "SetImageRot": ("F", _does(column.set_rotation)),
         "GetImageShift": ("", lambda: tuple(map(float, column.shift_mm))),
         "SetImageShift": ("FF", _does(column.set_shift)),
-        "GetWD": ("", lambda: (float(column.wd_mm),)),
+        "GetWD": ("", lambda: (float(column.get_wd()),)),
         "SetWD": ("F", _does(column.set_wd)),
         "GetBeamCurrent": ("", lambda: (float(column.get_current()),)),
         "SetBeamCurrent": ("F", _does(column.set_current)),

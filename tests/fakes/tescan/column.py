@@ -41,7 +41,12 @@ class Column:
     is_on: bool = True
     detector_index: int = 0
     """Detector of channel 0, the only one that the drivers use."""
+    busy_delay_s: float = 0.4
+    """How long after an order the column still says that it is idle (assumed)."""
+    busy_from_s: float = 0.0
     busy_until_s: float = 0.0
+    resets_until_s: float = 0.0
+    """Until then a preset that is at work overwrites field, rotation and shift."""
     gui_scans: bool = True
     rotation_is_nan: bool = False
     refuses: set[str] = field(default_factory=set)
@@ -60,15 +65,31 @@ class Column:
 
     def is_busy(self) -> bool:
         """Tell whether a preset or an auto function is at work, or the window scans live."""
-        return self.now_s() < self.busy_until_s or self.gui_scans
+        return self.is_working() or self.gui_scans
+
+    def is_working(self) -> bool:
+        """Tell whether a preset or an auto function is at work and says so."""
+        return self.busy_from_s <= self.now_s() < self.busy_until_s
 
     def be_busy(self, duration_s: float) -> None:
-        """Be at work for a while."""
-        self.busy_until_s = self.now_s() + duration_s
+        """Be at work for a while, beginning in a moment."""
+        self.busy_from_s = self.now_s() + self.busy_delay_s
+        self.busy_until_s = self.busy_from_s + duration_s
+
+    def is_kept(self, setting: str) -> bool:
+        """Tell whether a setting has an effect that lasts."""
+        return setting not in self.refuses and self.now_s() >= self.resets_until_s
+
+    def reset(self) -> None:
+        """Reset what a preset resets, and be at work until that has an end (S5)."""
+        self.be_busy(3.0)
+        self.field_mm, self.shift_mm, self.rotation_deg = 0.1, (0.0, 0.0), 0.0
+        self.resets_until_s = self.busy_until_s
+        self._aim()
 
     def set_field(self, field_mm: float) -> None:
         """Set the view field; out of range is clipped without a word."""
-        if "field" not in self.refuses:
+        if self.is_kept("field"):
             low, high = self.field_range_mm
             self.field_mm = round(min(max(field_mm, low), high), 9)
 
@@ -78,13 +99,13 @@ class Column:
 
     def set_rotation(self, rotation_deg: float) -> None:
         """Rotate the scan; the beam keeps its place on the sample."""
-        if "rotation" not in self.refuses:
+        if self.is_kept("rotation"):
             self.rotation_deg = round(rotation_deg, 6)
             self._aim()
 
     def set_shift(self, x_mm: float, y_mm: float) -> None:
         """Shift the beam along the column: before the scan rotation (S12)."""
-        if "shift" not in self.refuses:
+        if self.is_kept("shift"):
             self.shift_mm = (round(x_mm, 9), round(y_mm, 9))
             self._aim()
 
@@ -177,6 +198,8 @@ class ElectronColumn(Column):
     current_pa: float = 50.0
     settles_at_s: float = 0.0
     former_pa: float = 50.0
+    focused_at_s: float = 0.0
+    former_wd_mm: float = 7.0
 
     def get_current(self) -> float:
         """Return the current; a new one needs time to settle."""
@@ -200,6 +223,10 @@ class ElectronColumn(Column):
             self.engine.clock.sleep(20.0 if voltage_v != self.voltage_v else 0.1)
             self.voltage_v = float(voltage_v)
 
+    def get_wd(self) -> float:
+        """Return the working distance; the automatic focus tells the new one when it has ended."""
+        return self.wd_mm if self.now_s() >= self.focused_at_s else self.former_wd_mm
+
     def set_wd(self, wd_mm: float) -> None:
         """Focus."""
         if "wd" not in self.refuses:
@@ -213,8 +240,9 @@ class ElectronColumn(Column):
         self.engine.settle()
         self.simulator.driver.machine.set_hfw(self.beam_type, self.field_mm / 1e3)  # type: ignore[attr-defined]
         found_m = self.simulator.equipment(self.beam_type).auto_focus.focus(cancel=CancelToken())
-        self.wd_mm = round(found_m * 1e3, 9)
+        self.former_wd_mm, self.wd_mm = self.wd_mm, round(found_m * 1e3, 9)
         self.be_busy(4.0)
+        self.focused_at_s = self.busy_until_s
 
     def activate(self, name: str) -> None:
         """Activate a preset; the electron column's change nothing but what they reset (S5)."""
@@ -222,9 +250,7 @@ class ElectronColumn(Column):
             raise Refused(f"preset {name} cannot be activated")
         self._refuse_while_exposing()
         self.engine.settle()
-        self.be_busy(3.0)
-        self.field_mm, self.shift_mm, self.rotation_deg = 0.1, (0.0, 0.0), 0.0
-        self._aim()
+        self.reset()
 
     def set_blanker(self, blanker: int, mode: int) -> None:
         """Switch the electrostatic blanker: 0 off, 1 on, 2 automatic."""
@@ -279,12 +305,10 @@ class IonColumn(Column):
             raise Refused(f"preset {name} cannot be activated")
         self._refuse_while_exposing()
         self.engine.settle()
-        self.be_busy(3.0)
         if "preset" not in self.refuses:
             self.preset = name
             self.beam.set_current(PRESETS[name].current_pa / 1e12)
-        self.field_mm, self.shift_mm, self.rotation_deg = 0.1, (0.0, 0.0), 0.0
-        self._aim()
+        self.reset()
 
     def probe_current_pa(self) -> float:
         """Measure; blocks a second, nothing to measure when the beam is off."""

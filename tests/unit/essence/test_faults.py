@@ -458,6 +458,29 @@ def test_a_preset_keeps_rotation_field_and_shift(rig: Rig) -> None:
         assert microscope.ion_beam.settings() == replace(before, beam_current_a=740e-12)
 
 
+def test_an_electron_preset_that_begins_late_keeps_rotation_field_and_shift(rig: Rig, cancel: CancelToken) -> None:
+    """The column still says idle at first; what is put back then would be reset again."""
+    with rig.opened() as microscope:
+        beam, presets = microscope.electron_beam, microscope.electron_equipment.presets
+        assert presets is not None
+        beam.acquire(FRAME, cancel=cancel)
+        beam.set_shift(ImagePoint(2e-6, -1e-6))
+        before = beam.settings()
+        presets.activate(presets.available()[0], cancel=cancel)
+        assert not rig.fake.electron.is_working()
+        assert beam.settings() == before
+
+
+def test_an_automatic_focus_that_begins_late_gives_the_distance_that_it_found(rig: Rig, cancel: CancelToken) -> None:
+    with rig.opened() as microscope:
+        beam, auto_focus = microscope.electron_beam, microscope.electron_equipment.auto_focus
+        assert auto_focus is not None
+        blurred_m = beam.set_working_distance(beam.settings().working_distance_m + 40e-6)
+        found_m = auto_focus.focus(cancel=cancel)
+        assert found_m == pytest.approx(rig.fake.electron.wd_mm / 1e3)
+        assert abs(found_m - blurred_m) > 10e-6
+
+
 def test_a_rotation_that_reads_as_no_number_is_an_error_unless_the_site_says_what_it_is(rig: Rig) -> None:
     rig.fake.electron.rotation_is_nan = True
     with rig.opened() as microscope, pytest.raises(HardwareError, match="unreadable_rotation_deg"):

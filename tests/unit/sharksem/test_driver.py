@@ -122,6 +122,7 @@ def test_setters_ask_for_no_reply_and_getters_do(rig: Rig) -> None:
 
 def test_a_current_is_read_when_the_optics_are_idle(rig: Rig) -> None:
     with rig.opened() as microscope:
+        rig.fake.electron.busy_delay_s = 0.0
         rig.fake.electron.be_busy(4.0)
         started_s = microscope.clock.monotonic_s()
         microscope.electron_beam.settings()

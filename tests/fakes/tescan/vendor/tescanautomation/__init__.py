@@ -109,7 +109,7 @@ class Automation:
             SetCurrent=electron.set_current,
             SetVoltage=electron.set_voltage,
         )
-        _extend(self, self.SEM.Optics, "SEM.Optics", GetWD=lambda: electron.wd_mm, SetWD=electron.set_wd)
+        _extend(self, self.SEM.Optics, "SEM.Optics", GetWD=electron.get_wd, SetWD=electron.set_wd)
         _extend(
             self,
             self.SEM.Scan,
