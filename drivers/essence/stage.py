@@ -21,6 +21,10 @@ ARRIVAL_FRACTION: Final = 0.01
 ARRIVAL_RAD: Final = math.radians(0.25)
 """How near a move must end: the larger of 1 µm and 1 % of the way, and 0.25° (vendor-tescan.md B6)."""
 
+SETTLED_M: Final = ARRIVAL_M
+SETTLED_RAD: Final = math.radians(0.1)
+"""How near is waited for while there is time: the guards allow 2 µm and 0.1°, whatever the way (assumed)."""
+
 ARRIVAL_TIMEOUT_S: Final = 5.0
 ARRIVAL_POLL_S: Final = 0.5
 """How long an axis may take to settle (B6), and how often the position is refreshed (B4)."""
@@ -63,9 +67,11 @@ class EssenceStage:
         while True:
             here = self.position()
             missed_m, missed_rad = distance_m(here, target), turn_rad(here, target)
-            if missed_m <= allowed_m and missed_rad <= ARRIVAL_RAD:
+            if missed_m <= SETTLED_M and missed_rad <= SETTLED_RAD:
                 return here
             if self.clock.monotonic_s() >= deadline_s:
+                if missed_m <= allowed_m and missed_rad <= ARRIVAL_RAD:
+                    return here
                 raise MotionError(
                     f"the stage stopped {format_quantity(missed_m, 'm')} and {format_angle(missed_rad)} short of its "
                     f"target without an error, allowed are {format_quantity(allowed_m, 'm')} and "

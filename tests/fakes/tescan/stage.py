@@ -14,6 +14,10 @@ REFRESH_S = 0.5
 """How long a move takes (milling.md section 7), and how often the position is refreshed (vendor-tescan.md B4)."""
 
 
+SETTLING_S = 1.8
+"""How long a stage settles (assumed; it may take 5 s, B6)."""
+
+
 @dataclass(kw_only=True)
 class Stage:
     """Five axes; ``limits`` are min, max pairs in the order of the axes."""
@@ -25,10 +29,13 @@ class Stage:
     axes: Axes
     is_calibrated: bool = True
     stops_short_by_mm: float = 0.0
+    settles_from_mm: float = 0.0
+    """How far off in x it still stands for `SETTLING_S` after a move that has ended."""
     moves: list[Axes] = field(default_factory=list)
     _start: Axes = (0.0, 0.0, 0.0, 0.0, 0.0)
     _target: Axes | None = None
     _started_s: float = 0.0
+    _settled_at_s: float = 0.0
 
     def place(self) -> None:
         """Bring the simulated sample to where the axes are."""
@@ -52,6 +59,7 @@ class Stage:
         self.moves.append(tuple(target))  # type: ignore[arg-type]
         self._start, self._target = self.axes, tuple(target)  # type: ignore[assignment]
         self._started_s = self.engine.clock.monotonic_s()
+        self._settled_at_s = self._started_s + MOVE_S + SETTLING_S
 
     def is_busy(self) -> bool:
         """Tell whether a move is under way."""
@@ -74,7 +82,8 @@ class Stage:
     def position(self) -> Axes:
         """Return the axes; refreshed every half second while moving (K8)."""
         self._advance()
-        return self.axes
+        is_settling = self.engine.clock.monotonic_s() < self._settled_at_s
+        return (self.axes[0] + self.settles_from_mm * is_settling, *self.axes[1:])
 
     def _advance(self) -> None:
         if self._target is None:

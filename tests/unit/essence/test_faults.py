@@ -224,6 +224,26 @@ def test_a_stage_that_stops_short_without_an_error_is_noticed(rig: Rig, cancel: 
             microscope.stage.move_to(replace(here, x_m=here.x_m + 100e-6), cancel=cancel)
 
 
+def test_a_stage_that_settles_is_waited_for_until_the_guards_are_content(rig: Rig, cancel: CancelToken) -> None:
+    """1 % of a long way is much more than they allow."""
+    with rig.opened() as microscope:
+        here = microscope.stage.position()
+        rig.fake.stage.settles_from_mm = 0.005
+        target = replace(here, x_m=here.x_m + 1e-3)
+        assert guarded(microscope).stage.move_to(target, cancel=cancel).x_m == pytest.approx(target.x_m, abs=1e-9)
+
+
+def test_what_the_vendor_calls_arrived_is_returned_as_it_reads_after_the_time_to_settle(
+    rig: Rig, cancel: CancelToken
+) -> None:
+    with rig.opened() as microscope:
+        here = microscope.stage.position()
+        rig.fake.stage.stops_short_by_mm = 0.005
+        reached = microscope.stage.move_to(replace(here, x_m=here.x_m + 1e-3), cancel=cancel)
+        assert abs(reached.x_m - here.x_m) == pytest.approx(1e-3 - 5e-6, abs=1e-9)
+        assert reached == microscope.stage.position()
+
+
 def test_a_stage_that_is_not_calibrated_does_not_pretend_to_move(rig: Rig, cancel: CancelToken) -> None:
     with rig.opened() as microscope:
         here = microscope.stage.position()
