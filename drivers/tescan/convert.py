@@ -19,6 +19,8 @@ from fibsem_runtime.hal.manipulator import ManipulatorLimits, ManipulatorPositio
 
 MANUFACTURER: Final = "TESCAN"
 
+UNKNOWN_INSTRUMENT: Final = InstrumentInfo(manufacturer=MANUFACTURER, model="unknown model")
+
 _PHASES: Final = {
     "ProjectNotLoaded": Phase.EMPTY,
     "ProjectLoadedExpositionIdle": Phase.LOADED,
@@ -153,7 +155,7 @@ def to_info(document: Any) -> InstrumentInfo:
     main = document.Header["MAIN"]
     return InstrumentInfo(
         manufacturer=MANUFACTURER,
-        model=main.get("DeviceModel") or main.get("Device") or "unknown model",
+        model=main.get("DeviceModel") or main.get("Device") or UNKNOWN_INSTRUMENT.model,
         serial_number=main.get("SerialNumber", ""),
         software_version=main.get("SoftwareVersion", ""),
     )

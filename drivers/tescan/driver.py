@@ -23,9 +23,11 @@ from drivers.essence.equipment import (
 )
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
+from drivers.essence.ports import Phase
 from drivers.essence.stage import EssenceStage
 from drivers.tescan.chamber_camera import SdkChamberCamera
 from drivers.tescan.columns import SdkElectronColumn, SdkIonColumn
+from drivers.tescan.convert import UNKNOWN_INSTRUMENT
 from drivers.tescan.coverage import COVERAGE
 from drivers.tescan.drawbeam import SdkDrawBeam
 from drivers.tescan.gas_injection import SdkGasInjection
@@ -160,7 +162,8 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
         link=link, package=package, detector_name=settings.electron_beam.detector, focus_timeout_s=limits.focus_s
     )
     ion_port = SdkIonColumn(link=link, package=package, detector_name=settings.ion_beam.detector)
-    info = electron_port.instrument()
+    drawbeam = SdkDrawBeam(link=link, package=package)
+    info = _instrument(electron_port, drawbeam)
     shared: dict[str, Any] = {
         "clock": clock,
         "stage": stage,
@@ -179,9 +182,7 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
         **shared,
     )
     ion.check_presets()
-    milling = EssencePatterning(
-        port=SdkDrawBeam(link=link, package=package), ion=ion, clock=clock, limits=settings.milling
-    )
+    milling = EssencePatterning(port=drawbeam, ion=ion, clock=clock, limits=settings.milling)
     gas, manipulator = _gas_injection(link, settings, clock), _manipulator(link, settings)
     return Microscope(
         info=info,
@@ -224,6 +225,16 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
 def session_name(info: InstrumentInfo, clock: Clock) -> str:
     """Return the beginning of the names of all frames of one connection."""
     return f"{info.serial_number or info.model}-{clock.now():%Y%m%dT%H%M%S}".replace(" ", "_")
+
+
+def _instrument(column: SdkElectronColumn, drawbeam: SdkDrawBeam) -> InstrumentInfo:
+    """Return what the instrument is, which only a frame tells; beside an exposure that goes on none is taken.
+
+    A client that resumes after a crash finds one: a frame would end the scan of the electron column beside it.
+    """
+    if drawbeam.status().phase in (Phase.RUNNING, Phase.PAUSED):
+        return UNKNOWN_INSTRUMENT
+    return column.instrument()
 
 
 def _gas_injection(link: Link, settings: TescanSettings, clock: Clock) -> SdkGasInjection | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from essence_rigs import FRAME, Rig, guarded, retract, rig
-from tescan.exposure import Refused
+from essence_rigs import CONDITIONS, FRAME, SHAPES, Rig, guarded, retract, rig
+from tescan.exposure import EngineState, Refused
 
 from drivers.tescan import TescanPlugin, TescanSettings
 from drivers.tescan.convert import to_engine_status, to_pixels
@@ -24,7 +24,7 @@ from fibsem_runtime.core.errors import (
     NotSupportedError,
     VacuumError,
 )
-from fibsem_runtime.hal import Microscope
+from fibsem_runtime.hal import Microscope, MillingState
 
 
 @pytest.fixture(name="rig")
@@ -126,6 +126,25 @@ def test_needles_are_retracted_with_their_valves_closed(rig: Rig) -> None:
         assert rig.fake.manipulator.place_mm == (-8.918, 0.655, -4.849)
         names = rig.fake.faults.names()
         assert names.index("GIS.CloseValve") < names.index("GIS.MoveTo")
+
+
+@pytest.mark.parametrize("state", [EngineState.RUNNING, EngineState.PAUSED])
+def test_a_client_that_comes_back_disturbs_no_exposure(rig: Rig, state: EngineState) -> None:
+    with rig.opened() as microscope:
+        assert microscope.info.model != "unknown model"
+        microscope.ion_beam.set_current(CONDITIONS.beam_current_a)
+        microscope.milling.draw(SHAPES, CONDITIONS)
+        rig.fake.engine.start()
+        rig.fake.clock.sleep(1.0)
+        if state is EngineState.PAUSED:
+            rig.fake.engine.pause()
+    rig.fake.faults.log.clear()
+    with rig.opened() as microscope:
+        assert microscope.info.model == "unknown model"
+        assert not [name for name in rig.fake.faults.names() if name.startswith(("SEM.Scan", "SEM.Detector"))]
+        assert rig.fake.engine.status()[0] is state
+        microscope.driver.safe_state()
+        assert microscope.milling.state() is MillingState.IDLE
 
 
 def test_an_inserted_needle_forbids_stage_moves(rig: Rig) -> None:
