@@ -27,7 +27,7 @@ SEED: Final = 11
 class Instrument:
     """One opened instrument with its state at the beginning, which every test finds again.
 
-    ``is_rehearsed``: nothing real moves, so that the chamber may be vented and the sample coated.
+    ``is_rehearsed``: nothing real moves, so that the chamber may be vented, the sample coated and a source switched.
     """
 
     name: str

@@ -87,8 +87,8 @@ def ask_consent(config: pytest.Config, names: list[str]) -> None:
             pytest.exit(f"{names_text} would move: run this at a terminal where a person can agree", returncode=3)
         answer = input(
             f"\nThe contract suite moves the stage, the manipulator and the gas needle of {', '.join(hardware)}, opens "
-            "gas valves, changes both beams, switches them off and on, and mills about 10 x 5 x 1 µm at the present "
-            "place.\nIs nobody else using the instrument, is the sample expendable, are needles and objective out? "
+            "gas valves, changes both beams, and mills about 10 x 5 x 1 µm at the present place.\n"
+            "Is nobody else using the instrument, is the sample expendable, are needles and objective out? "
             "Type the driver's name to go on: "
         ).strip()
     if answer not in hardware:
