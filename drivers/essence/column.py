@@ -225,6 +225,11 @@ class EssenceColumn(ABC, Generic[PortT, SettingsT]):
                 f"{settings.frame_integration_count} x frame integration, TESCAN's interface has neither; "
                 "use a longer dwell time"
             )
+        if settings.scan_interlacing_count > 1:
+            raise NotSupportedError(
+                f"{self.name}: asked for {settings.scan_interlacing_count} x interlacing, TESCAN's interface has none; "
+                "scan without"
+            )
 
 
 def refused(name: str, what: str, asked: str, found: str) -> RefusedSettingError:

@@ -31,7 +31,7 @@ from fibsem_runtime.core import (
     InstrumentInfo,
     Pixels,
 )
-from fibsem_runtime.core.errors import BeamError, RefusedSettingError
+from fibsem_runtime.core.errors import BeamError, NotSupportedError, RefusedSettingError
 from fibsem_runtime.core.units import NM, format_angle, format_quantity
 from fibsem_runtime.hal.axes import AxisLimits
 
@@ -160,9 +160,11 @@ class SimulatedBeam:
     def acquire(self, settings: ImageSettings, *, cancel: CancelToken) -> Image:
         """Scan one frame; the metadata says what an instrument knows, not where the sample really is.
 
-        The whole frame shows the middle of its scan. Raises `BeamError` for a beam that is off or blanked.
+        The whole frame shows the middle of its scan. Raises `BeamError` for a beam that is off or blanked,
+        `NotSupportedError` for interlacing and drift correction.
         """
         cancel.raise_if_cancelled()
+        _refuse_scan_options(settings)
         self._refuse_without_beam("imaging")
         machine = self.machine
         self._refuse_outside("field width", settings.hfw_m, machine.column(self.beam_type).hfw_limits_m)
@@ -276,6 +278,15 @@ def require_beam(beam: SimulatedBeam, action: str) -> None:
     if not beam.is_on() or beam.is_blanked():
         found, remedy = ("blanked", "unblank it first") if beam.is_on() else ("off", "switch it on first")
         raise BeamError(f"{action} needs the {beam.beam_type.value.lower()} beam, it is {found}; {remedy}")
+
+
+def _refuse_scan_options(settings: ImageSettings) -> None:
+    """Refuse what needs a sample that moves within a frame; a simulated frame is one exposure at one moment."""
+    if settings.scan_interlacing_count > 1 or settings.is_drift_corrected:
+        asked = (
+            "drift correction" if settings.is_drift_corrected else f"{settings.scan_interlacing_count} x interlacing"
+        )
+        raise NotSupportedError(f"asked for {asked}, a simulated frame has neither; no image was taken")
 
 
 def scan_time_s(settings: ImageSettings) -> float:

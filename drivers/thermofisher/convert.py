@@ -164,7 +164,7 @@ def scanning_mode(sdk: Sdk, found: Any) -> str:
 
 
 def grab_settings(sdk: Sdk, settings: ImageSettings) -> Any:
-    """Return the request for one frame; integration is left out where there is none (its ranges begin at 2)."""
+    """Return the request for one frame; what is not asked for is left out (ranges begin at 2, section 6)."""
     fields: dict[str, Any] = {
         "resolution": resolution(settings),
         "dwell_time": settings.dwell_time_s,
@@ -174,6 +174,10 @@ def grab_settings(sdk: Sdk, settings: ImageSettings) -> Any:
         fields["line_integration"] = settings.line_integration_count
     if settings.frame_integration_count > 1:
         fields["frame_integration"] = settings.frame_integration_count
+    if settings.scan_interlacing_count > 1:
+        fields["scan_interlacing"] = settings.scan_interlacing_count
+    if settings.is_drift_corrected:
+        fields["drift_correction"] = True
     area = settings.reduced_area
     if area is not None:
         fields["reduced_area"] = sdk.structures.Rectangle(

@@ -33,7 +33,10 @@ def _beam(name: str) -> dict[str, Carried | Absent]:
         f"{name}.set_scan_rotation": Carried(f"{beam}.scanning.rotation"),
         f"{name}.set_blanked": Carried(f"{beam}.blank, unblank"),
         f"{name}.auto_contrast": Carried("auto_functions.run_auto_cb"),
-        f"{name}.acquire": Carried("imaging.grab_frame; grab_frame_to_disk for sizes that are no preset"),
+        f"{name}.acquire": Carried(
+            "imaging.grab_frame; grab_frame_to_disk for sizes that are no preset; line_integration, frame_integration, "
+            "scan_interlacing, drift_correction"
+        ),
     }
 
 

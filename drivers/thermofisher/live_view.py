@@ -32,10 +32,13 @@ class ThermoFisherLiveView(ColumnDevice):
         """Scan frame after frame until `stop`.
 
         Raises `BeamError` for a beam that is off or blanked, `RefusedSettingError` for a field, size or dwell time that
-        the column does not take and for integration, which a live scan has not.
+        the column does not take and for integration and interlacing, which a live scan has not.
         """
-        if max(settings.line_integration_count, settings.frame_integration_count) > 1:
-            raise RefusedSettingError("asked for a live view with integration, a live scan has none; ask for frames")
+        counts = (settings.line_integration_count, settings.frame_integration_count, settings.scan_interlacing_count)
+        if max(counts) > 1:
+            raise RefusedSettingError(
+                "asked for a live view with integration or interlacing, a live scan has neither; ask for frames"
+            )
         self._running[:] = [settings]
         is_started = False
         try:

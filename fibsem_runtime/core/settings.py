@@ -11,7 +11,12 @@ from fibsem_runtime.core.frames import BeamType, ImagePoint, RelativeArea, Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
-    """Request for one frame; ``width_px`` and ``height_px`` describe the full frame even with a reduced area."""
+    """Request for one frame; ``width_px`` and ``height_px`` describe the full frame even with a reduced area.
+
+    ``scan_interlacing_count``: in how many passes the lines are scanned, 1 for one after the other.
+    ``is_drift_corrected``: the instrument aligns the frames that it integrates. What an instrument cannot do of this is
+    refused with `NotSupportedError`, never left out.
+    """
 
     width_px: int = 1536
     height_px: int = 1024
@@ -19,6 +24,8 @@ class ImageSettings:
     dwell_time_s: float = 1e-6
     line_integration_count: int = 1
     frame_integration_count: int = 1
+    scan_interlacing_count: int = 1
+    is_drift_corrected: bool = False
     bit_depth: int = 8
     reduced_area: RelativeArea | None = None
 
@@ -28,6 +35,10 @@ class ImageSettings:
             raise ConfigError(f"image settings need a positive size, field width and dwell time, got {self}")
         if self.line_integration_count < 1 or self.frame_integration_count < 1:
             raise ConfigError(f"integration counts start at 1, got {self}")
+        if self.scan_interlacing_count < 1:
+            raise ConfigError(f"interlacing starts at 1, which is none, got {self}")
+        if self.is_drift_corrected and self.frame_integration_count == 1:
+            raise ConfigError(f"drift is corrected between integrated frames, two or more are needed, got {self}")
         if self.bit_depth not in (8, 16):
             raise ConfigError(f"bit depth is 8 or 16, got {self.bit_depth}")
 

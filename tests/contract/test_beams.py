@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fibsem_runtime.contract.instruments import Instrument
 from fibsem_runtime.contract.shifts import content_shift
 from fibsem_runtime.core import CancelToken, Image, ImagePoint, ImageSettings, RelativeArea
 from fibsem_runtime.core.errors import BeamError, Cancelled, NotSupportedError, RefusedSettingError
 from fibsem_runtime.hal import Beam, Microscope
+from fibsem_runtime.hal.coverage import Carried, complete
 
 SHIFT = ImagePoint(4e-6, -3e-6)
 TOLERANCE_M = 0.5e-6
@@ -160,6 +162,39 @@ def test_auto_contrast_returns_the_detector_it_leaves(beam: Beam, frame: ImageSe
     assert 0 <= found.brightness_fraction <= 1
     assert 0 <= found.contrast_fraction <= 1
     assert found.name
+
+
+SCAN_OPTIONS = {
+    "line_integration": {"line_integration_count": 2},
+    "frame_integration": {"frame_integration_count": 2},
+    "scan_interlacing": {"scan_interlacing_count": 2},
+    "drift_correction": {"frame_integration_count": 2, "is_drift_corrected": True},
+}
+"""By the vendor's word for it."""
+
+
+@pytest.mark.parametrize("option", SCAN_OPTIONS)
+def test_a_scan_option_is_honoured_or_refused_and_never_left_out(
+    beam: Beam, instrument: Instrument, frame: ImageSettings, cancel: CancelToken, option: str
+) -> None:
+    """Integration is seen in the time that it takes; of the others a driver's coverage names the vendor's setting."""
+    clock, before = instrument.microscope.clock, beam.settings()
+    asked = replace(frame, dwell_time_s=20e-6, **SCAN_OPTIONS[option])
+    started_s = clock.monotonic_s()
+    try:
+        image = beam.acquire(asked, cancel=cancel)
+    except NotSupportedError as refusal:
+        assert "asked for" in str(refusal)
+        assert clock.monotonic_s() - started_s < 1
+        assert beam.settings() == before
+        return
+    assert image.shape == (frame.height_px, frame.width_px)
+    repeats = asked.line_integration_count * asked.frame_integration_count
+    assert clock.monotonic_s() - started_s >= repeats * asked.dwell_time_s * frame.width_px * frame.height_px
+    if repeats == 1 or asked.is_drift_corrected:
+        entry = complete(instrument.plugin.coverage)[f"{beam.beam_type.value.lower()}_beam.acquire"]
+        assert isinstance(entry, Carried)
+        assert option in entry.call
 
 
 def test_a_cancelled_image_is_not_taken(

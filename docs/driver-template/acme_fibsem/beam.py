@@ -23,7 +23,7 @@ from fibsem_runtime.core import (
     ImageSettings,
     InstrumentInfo,
 )
-from fibsem_runtime.core.errors import BeamError, RefusedSettingError
+from fibsem_runtime.core.errors import BeamError, NotSupportedError, RefusedSettingError
 
 COLUMNS = {BeamType.ELECTRON: "sem", BeamType.ION: "fib"}
 SHIFT_LIMIT_M = 15e-6
@@ -112,8 +112,16 @@ class AcmeBeam:
         return self.detector()
 
     def acquire(self, settings: ImageSettings, *, cancel: CancelToken) -> Image:
-        """Scan one frame and return it with the state it was taken in."""
+        """Scan one frame and return it with the state it was taken in.
+
+        Raises `NotSupportedError` for interlacing and drift correction, which this instrument has not: what is asked
+        for is never left out.
+        """
         cancel.raise_if_cancelled()
+        if settings.scan_interlacing_count > 1 or settings.is_drift_corrected:
+            raise NotSupportedError(
+                "an image was asked for with interlacing or drift correction, the instrument has neither"
+            )
         self.instrument.set(self._column, "field_um", settings.hfw_m * 1e6)
         region = (0, 0, settings.width_px, settings.height_px)
         if settings.reduced_area is not None:

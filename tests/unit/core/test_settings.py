@@ -31,6 +31,9 @@ def test_the_pixel_size_is_field_width_over_image_width() -> None:
         {"dwell_time_s": -1e-6},
         {"line_integration_count": 0},
         {"frame_integration_count": 0},
+        {"scan_interlacing_count": 0},
+        {"is_drift_corrected": True},
+        {"is_drift_corrected": True, "line_integration_count": 4},
         {"bit_depth": 12},
     ],
 )

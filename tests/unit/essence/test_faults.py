@@ -514,9 +514,9 @@ def test_what_the_vendor_lacks_is_refused_before_anything_happens(rig: Rig, canc
         calls = len(rig.fake.faults.log)
         with pytest.raises(NotSupportedError, match="cannot focus"):
             microscope.ion_beam.set_working_distance(16e-3)
-        for integration in ({"line_integration_count": 2}, {"frame_integration_count": 4}):
-            with pytest.raises(NotSupportedError, match="integration"):
-                microscope.ion_beam.acquire(replace(FRAME, **integration), cancel=cancel)
+        for option in ("line_integration_count", "frame_integration_count", "scan_interlacing_count"):
+            with pytest.raises(NotSupportedError, match=option.split("_")[1]):
+                microscope.ion_beam.acquire(replace(FRAME, **{option: 2}), cancel=cancel)
         assert len(rig.fake.faults.log) == calls
         with pytest.raises(NotSupportedError, match="presets only"):
             microscope.ion_beam.set_voltage(8e3)

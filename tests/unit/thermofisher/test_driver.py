@@ -43,6 +43,29 @@ def milling_beam(raw: Microscope) -> Iterator[Microscope]:
     yield raw
 
 
+def test_scan_options_are_asked_for_by_the_vendors_names_and_left_out_where_there_are_none(
+    instrument: Any, raw: Microscope
+) -> None:
+    everything = replace(
+        FRAME,
+        line_integration_count=3,
+        frame_integration_count=4,
+        scan_interlacing_count=2,
+        is_drift_corrected=True,
+    )
+    for settings in (everything, FRAME):
+        raw.ion_beam.acquire(settings, cancel=CancelToken())
+    full, plain = [call.arguments[0] for call in instrument.calls if call.name == "imaging.grab_frame"]
+    options = ("line_integration", "frame_integration", "scan_interlacing", "drift_correction")
+    assert [getattr(full, name) for name in options] == [3, 4, 2, True]
+    assert [getattr(plain, name) for name in options] == [None] * 4
+
+
+def test_a_scan_option_out_of_range_is_an_error_and_no_image(raw: Microscope) -> None:
+    with pytest.raises(HardwareError, match="scan_interlacing = 9 is out of range"):
+        raw.ion_beam.acquire(replace(FRAME, scan_interlacing_count=9), cancel=CancelToken())
+
+
 def test_without_autoscript_a_person_learns_how_to_install_it() -> None:
     plugin = ThermoFisherPlugin()
     lines = plugin.diagnose()

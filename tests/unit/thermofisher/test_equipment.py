@@ -460,7 +460,9 @@ def test_a_live_view_of_a_part_of_the_field_is_that_part(everything: Microscope)
     assert live_view.frame(cancel=NEVER).shape == (256, 384)
 
 
-@pytest.mark.parametrize("change", [{"width_px": 600, "height_px": 400}, {"line_integration_count": 4}])
+@pytest.mark.parametrize(
+    "change", [{"width_px": 600, "height_px": 400}, {"line_integration_count": 4}, {"scan_interlacing_count": 2}]
+)
 def test_a_live_view_that_the_instrument_cannot_scan_is_refused(
     full: Any, everything: Microscope, change: dict[str, Any]
 ) -> None:

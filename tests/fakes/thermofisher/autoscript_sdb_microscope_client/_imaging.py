@@ -127,6 +127,7 @@ class Imaging:
         return state.last_image
 
     def _take_over(self, state: Any, settings: Any) -> None:
+        _refuse_bad_options(settings)
         if settings.resolution is not None:
             if not isinstance(settings.resolution, str):
                 raise ApplicationServerException("The resolution must be a string.")
@@ -187,6 +188,16 @@ class Imaging:
             detector=instrument.columns[name].detector_type,
             system=instrument.options.system_name,
         )
+
+
+def _refuse_bad_options(settings: Any) -> None:
+    """Raise outside the ranges of vendor-thermofisher.md section 6."""
+    for name, largest in (("line_integration", 255), ("scan_interlacing", 8), ("frame_integration", 512)):
+        asked = getattr(settings, name)
+        if asked is not None and not 2 <= asked <= largest:
+            raise ApplicationServerException(f"The setting {name} = {asked} is out of range.")
+    if settings.drift_correction and settings.frame_integration is None:
+        raise ApplicationServerException("Drift correction needs frame integration.")
 
 
 def _pixels(request: ImageSettings) -> tuple[int, int, int, int]:
