@@ -135,9 +135,10 @@ class ThermoFisherMilling:
 
     def _order_stop(self, client: Client) -> None:
         """Stop on the ion view; where another program holds the view, stop all the same, then say so."""
+        refusals: tuple[type[Exception], ...] = (HardwareError, *self.connection.sdk.error_types)
         try:
             select(client, self.column)
-        except (HardwareError, *self.connection.sdk.error_types) as error:
+        except refusals as error:
             client.patterning.stop()
             raise MillingError(
                 f"milling was told to stop while another view was active, which may not have stopped it: {error}; use "
