@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from drivers.essence.ports import Scan
+from drivers.essence.values import (
+    BLANKER_AUTOMATIC,
+    BLANKER_ON,
+    ELECTROSTATIC_BLANKER,
+    from_mm,
+    from_pa,
+    to_detector,
+    to_mm,
+    to_pa,
+    to_shift,
+)
 from drivers.sharksem.connection import SharkConnection
-from drivers.sharksem.convert import from_mm, from_pa, to_detector, to_mm, to_pa, to_shift
 from drivers.sharksem.frame import FrameAssembler
 from drivers.sharksem.functions import ELECTRON, ION, ColumnFunctions
 from drivers.sharksem.wire import parse_property_map
@@ -27,8 +37,6 @@ _CHANNEL: Final = 0
 _SINGLE: Final = 1
 _BEAM_ON: Final = 1
 _BEAM_OFF: Final = 0
-_ELECTROSTATIC: Final = 0
-_BLANKER_ON, _BLANKER_AUTOMATIC = 1, 2
 _WAIT_OPTICS: Final = 0x0400
 
 _LARGEST_FRAME_PX: Final = 8192
@@ -86,8 +94,8 @@ class SharkColumn:
 
     def detector(self) -> DetectorSettings:
         """Read gain and black level of the configured detector."""
-        gain, black = self.connection.ask(self.functions.get_gain_black, "FF", self._chosen_detector())
-        return to_detector(self.detector_name, float(gain), float(black))
+        levels = self.connection.ask(self.functions.get_gain_black, "FF", self._chosen_detector())
+        return to_detector(self.detector_name, [float(level) for level in levels])
 
     def auto_signal(self) -> None:
         """Let the instrument set gain and black level."""
@@ -223,8 +231,7 @@ class SharkElectronColumn(SharkColumn):
 
     def column_shift(self) -> ImagePoint:
         """Read the beam shift along the column (unit assumed: mm, as in the SDK)."""
-        x, y = self.connection.ask("GetImageShift", "FF")
-        return to_shift(float(x), float(y))
+        return to_shift([float(value) for value in self.connection.ask("GetImageShift", "FF")])
 
     def set_column_shift(self, shift: ImagePoint) -> None:
         """Set the beam shift along the column."""
@@ -265,11 +272,11 @@ class SharkElectronColumn(SharkColumn):
 
     def is_blanked(self) -> bool:
         """Read the electrostatic blanker; in automatic mode it opens with the next scan."""
-        return self.connection.ask_int("ScGetBlanker", _ELECTROSTATIC) == _BLANKER_ON
+        return self.connection.ask_int("ScGetBlanker", ELECTROSTATIC_BLANKER) == BLANKER_ON
 
     def set_blanked(self, *, blanked: bool) -> None:
         """Blank, or let the blanker open with every scan and close after it, which spares the sample."""
-        self.connection.tell("ScSetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_AUTOMATIC)
+        self.connection.tell("ScSetBlanker", ELECTROSTATIC_BLANKER, BLANKER_ON if blanked else BLANKER_AUTOMATIC)
 
 
 @dataclass(kw_only=True)
@@ -285,8 +292,7 @@ class SharkIonColumn(SharkColumn):
 
     def column_shift(self) -> ImagePoint:
         """Read the beam shift along the column (unit assumed: mm)."""
-        x, y = self.connection.ask("FibGetGeom", "FF", self._shift_geometry())
-        return to_shift(float(x), float(y))
+        return to_shift([float(value) for value in self.connection.ask("FibGetGeom", "FF", self._shift_geometry())])
 
     def set_column_shift(self, shift: ImagePoint) -> None:
         """Set the beam shift along the column."""

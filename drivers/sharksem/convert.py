@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drivers.essence.ports import AxisTargets, Phase
-from fibsem_runtime.core import DetectorSettings, ImagePoint, StagePosition
+from drivers.essence.values import from_mm, to_mm
+from fibsem_runtime.core import StagePosition
 from fibsem_runtime.core.errors import HardwareError, MillingError
 from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.devices import StageLimits
-
-MANUFACTURER: Final = "TESCAN"
 
 _PHASES: Final = {0: Phase.EMPTY, 1: Phase.LOADED, 2: Phase.RUNNING, 3: Phase.PAUSED}
 
@@ -27,35 +26,6 @@ _DRAWBEAM_ERRORS: Final[Mapping[int, str]] = {
     -100: "unknown error",
 }
 """Error codes of DrawBeam (B5)."""
-
-
-def to_mm(length_m: float) -> float:
-    """Return millimetres."""
-    return length_m * 1e3
-
-
-def from_mm(length_mm: float) -> float:
-    """Return metres."""
-    # Dividing rounds once, so that 7 mm is the float that people write as 7e-3.
-    return length_mm / 1e3
-
-
-def to_pa(current_a: float) -> float:
-    """Return picoampere."""
-    return current_a * 1e12
-
-
-def from_pa(current_pa: float) -> float:
-    """Return ampere."""
-    return current_pa / 1e12
-
-
-def to_position(read: Sequence[float]) -> StagePosition:
-    """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees)."""
-    x, y, z, rotation, tilt = read
-    return StagePosition(
-        x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
-    )
 
 
 def to_axes(targets: AxisTargets, here: StagePosition) -> list[float]:
@@ -80,18 +50,6 @@ def to_limits(read: Sequence[float]) -> StageLimits:
     lengths = [AxisLimits(low=from_mm(low), high=from_mm(high)) for low, high in pairs[:3]]
     angles = [AxisLimits(low=math.radians(low), high=math.radians(high)) for low, high in pairs[3:]]
     return StageLimits(x_m=lengths[0], y_m=lengths[1], z_m=lengths[2], r_rad=angles[0], t_rad=angles[1])
-
-
-def to_shift(x_mm: float, y_mm: float) -> ImagePoint:
-    """Return a beam shift along the column."""
-    return ImagePoint(from_mm(x_mm), from_mm(y_mm))
-
-
-def to_detector(name: str, gain_percent: float, black_percent: float) -> DetectorSettings:
-    """Return a detector; gain is contrast, black is brightness."""
-    return DetectorSettings(
-        name=name, mode="", brightness_fraction=black_percent / 100, contrast_fraction=gain_percent / 100
-    )
 
 
 def to_phase(status: int) -> Phase:

@@ -19,10 +19,10 @@ from drivers.essence.equipment import (
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.stage import EssenceStage
+from drivers.essence.values import UNKNOWN_INSTRUMENT, session_name
 from drivers.sharksem.chamber_camera import SharkChamberCamera
 from drivers.sharksem.columns import SharkElectronColumn, SharkIonColumn
 from drivers.sharksem.connection import SharkConnection
-from drivers.sharksem.convert import MANUFACTURER
 from drivers.sharksem.coverage import COVERAGE
 from drivers.sharksem.drawbeam import SharkDrawBeam
 from drivers.sharksem.functions import ELECTRON, ION
@@ -117,7 +117,7 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
         "clock": clock,
         "stage": stage,
         "info": info,
-        "session": f"{info.serial_number or info.model}-{clock.now():%Y%m%dT%H%M%S}".replace(" ", "_"),
+        "session": session_name(info, clock),
         "busy_timeout_s": limits.busy_s,
     }
     electron = EssenceElectronBeam(
@@ -175,8 +175,8 @@ def _info(connection: SharkConnection) -> InstrumentInfo:
     version = leading_version(connection.ask_text("TcpGetVersion"))
     model = connection.ask_text("TcpGetModel") if version >= _MODEL_SINCE else ""
     return InstrumentInfo(
-        manufacturer=MANUFACTURER,
-        model=model or "unknown model",
+        manufacturer=UNKNOWN_INSTRUMENT.manufacturer,
+        model=model or UNKNOWN_INSTRUMENT.model,
         serial_number=connection.ask_text("TcpGetDevice"),
         software_version=connection.ask_text("TcpGetSWVersion"),
     )

@@ -7,10 +7,9 @@ from typing import Final
 from xml.etree import ElementTree
 
 from drivers.essence.ports import Layer, LayerObject
+from drivers.essence.values import LAYER_NAME
 from fibsem_runtime.core.errors import NotSupportedError
 from fibsem_runtime.hal.shapes import CrossSection
-
-LAYER_NAME: Final = "fibsem-runtime"
 
 _TYPES: Final = {
     CrossSection.RECTANGLE: "RectangleFilled",

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Final
 
 from drivers.essence.ports import AxisTargets
+from drivers.essence.values import to_position
 from drivers.sharksem.connection import SharkConnection
-from drivers.sharksem.convert import to_axes, to_limits, to_position
+from drivers.sharksem.convert import to_axes, to_limits
 from fibsem_runtime.core import CancelToken, Clock, StagePosition
 from fibsem_runtime.core.errors import FibsemError, MotionError
 from fibsem_runtime.hal.attempts import attempt_all, raise_unrestored

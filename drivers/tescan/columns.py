@@ -9,20 +9,18 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from drivers.essence.ports import Scan
-from drivers.tescan.convert import (
+from drivers.essence.values import (
+    BLANKER_AUTOMATIC,
+    BLANKER_ON,
+    ELECTROSTATIC_BLANKER,
     from_mm,
     from_pa,
-    to_answer,
     to_detector,
-    to_flag,
-    to_info,
     to_mm,
-    to_names,
-    to_number,
     to_pa,
-    to_pixels,
     to_shift,
 )
+from drivers.tescan.convert import to_answer, to_flag, to_info, to_names, to_number, to_pixels
 from drivers.tescan.link import Link
 from fibsem_runtime.core import CancelToken, DetectorSettings, ImagePoint, InstrumentInfo, Pixels
 from fibsem_runtime.core.errors import BeamError, HardwareError, RefusedSettingError
@@ -31,10 +29,6 @@ T = TypeVar("T")
 
 _CHANNEL: Final = 0
 """Channel that every frame uses (vendor-tescan.md A4)."""
-
-_ELECTROSTATIC: Final = 0
-_BLANKER_ON, _BLANKER_AUTOMATIC = 1, 2
-"""Blanker and modes of SharkSEM (B4); the SDK's own constants are not public (vendor-fakes.md Q8), assumed equal."""
 
 _BITS: Final = {8: "Grayscale_8_bit", 16: "Grayscale_16_bit"}
 
@@ -231,11 +225,11 @@ class SdkElectronColumn(SdkColumn):
 
     def is_blanked(self) -> bool:
         """Read the electrostatic blanker; in automatic mode it opens with the next scan."""
-        return self.read("Scan.GetBlanker", to_number, _ELECTROSTATIC) == _BLANKER_ON
+        return self.read("Scan.GetBlanker", to_number, ELECTROSTATIC_BLANKER) == BLANKER_ON
 
     def set_blanked(self, *, blanked: bool) -> None:
         """Blank, or let the blanker open with every scan and close after it, which spares the sample."""
-        self.call("Scan.SetBlanker", _ELECTROSTATIC, _BLANKER_ON if blanked else _BLANKER_AUTOMATIC)
+        self.call("Scan.SetBlanker", ELECTROSTATIC_BLANKER, BLANKER_ON if blanked else BLANKER_AUTOMATIC)
 
 
 @dataclass(kw_only=True)

@@ -12,14 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from drivers.essence.ports import AxisTargets, EngineStatus, Phase
-from fibsem_runtime.core import DetectorSettings, ImagePoint, InstrumentInfo, Pixels, StagePosition
+from drivers.essence.values import UNKNOWN_INSTRUMENT, from_mm, to_mm
+from fibsem_runtime.core import InstrumentInfo, Pixels
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal.axes import AxisLimits
 from fibsem_runtime.hal.manipulator import ManipulatorLimits, ManipulatorPosition
-
-MANUFACTURER: Final = "TESCAN"
-
-UNKNOWN_INSTRUMENT: Final = InstrumentInfo(manufacturer=MANUFACTURER, model="unknown model")
 
 _PHASES: Final = {
     "ProjectNotLoaded": Phase.EMPTY,
@@ -51,35 +48,6 @@ def to_names(answer: Any) -> list[str]:
     return [str(name) for name in answer]
 
 
-def to_mm(length_m: float) -> float:
-    """Return millimetres."""
-    return length_m * 1e3
-
-
-def from_mm(length_mm: float) -> float:
-    """Return metres."""
-    # Dividing rounds once, so that 7 mm is the float that people write as 7e-3.
-    return float(length_mm) / 1e3
-
-
-def to_pa(current_a: float) -> float:
-    """Return picoampere."""
-    return current_a * 1e12
-
-
-def from_pa(current_pa: float) -> float:
-    """Return ampere."""
-    return float(current_pa) / 1e12
-
-
-def to_position(read: Sequence[float]) -> StagePosition:
-    """Return the raw stage frame from x, y, z (mm), rotation, tilt (degrees); a sixth axis (tilt y) is left out."""
-    x, y, z, rotation, tilt = (float(value) for value in read[:5])
-    return StagePosition(
-        x_m=from_mm(x), y_m=from_mm(y), z_m=from_mm(z), r_rad=math.radians(rotation), t_rad=math.radians(tilt)
-    )
-
-
 def to_manipulator_position(read: Sequence[float]) -> ManipulatorPosition:
     """Return where the needle is from x, y, z (mm), rotation (degrees)."""
     x_mm, y_mm, z_mm, rotation_deg = (float(value) for value in read)
@@ -102,20 +70,6 @@ def from_targets(targets: AxisTargets) -> list[float | None]:
     """Return x, y, z (mm), rotation, tilt (degrees) for ``MoveTo``; None keeps an axis."""
     lengths = [None if value is None else to_mm(value) for value in (targets.x_m, targets.y_m, targets.z_m)]
     return lengths + [None if value is None else math.degrees(value) for value in (targets.r_rad, targets.t_rad)]
-
-
-def to_shift(shift_mm: Sequence[float]) -> ImagePoint:
-    """Return a beam shift along the column from mm."""
-    x_mm, y_mm = shift_mm
-    return ImagePoint(from_mm(x_mm), from_mm(y_mm))
-
-
-def to_detector(name: str, gain_black_percent: Sequence[float]) -> DetectorSettings:
-    """Return a detector; gain is contrast, black is brightness (vendor-tescan.md A4), both in percent."""
-    gain_percent, black_percent = gain_black_percent
-    return DetectorSettings(
-        name=name, mode="", brightness_fraction=float(black_percent) / 100, contrast_fraction=float(gain_percent) / 100
-    )
 
 
 def to_pixels(document: Any, *, bit_depth: int, section: str) -> Pixels:
@@ -154,7 +108,7 @@ def to_info(document: Any) -> InstrumentInfo:
         raise HardwareError("TESCAN returned no image, so that the instrument is unknown; is a beam on?")
     main = document.Header["MAIN"]
     return InstrumentInfo(
-        manufacturer=MANUFACTURER,
+        manufacturer=UNKNOWN_INSTRUMENT.manufacturer,
         model=main.get("DeviceModel") or main.get("Device") or UNKNOWN_INSTRUMENT.model,
         serial_number=main.get("SerialNumber", ""),
         software_version=main.get("SoftwareVersion", ""),

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from drivers.essence.ports import AnyLayerObject, EngineStatus, Layer, LayerAnnulus, LayerDot, LayerLine, LayerObject
+from drivers.essence.values import LAYER_NAME
 from drivers.tescan.convert import to_engine_status
 from drivers.tescan.link import Link
 from fibsem_runtime.core.errors import MillingError
 from fibsem_runtime.hal.shapes import CrossSection, ShapeKind
-
-LAYER_NAME: Final = "fibsem-runtime"
 
 _METHODS: Final = {
     CrossSection.RECTANGLE: "addRectangleFilled",

@@ -25,9 +25,9 @@ from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.ports import Phase
 from drivers.essence.stage import EssenceStage
+from drivers.essence.values import UNKNOWN_INSTRUMENT, session_name
 from drivers.tescan.chamber_camera import SdkChamberCamera
 from drivers.tescan.columns import SdkElectronColumn, SdkIonColumn
-from drivers.tescan.convert import UNKNOWN_INSTRUMENT
 from drivers.tescan.coverage import COVERAGE
 from drivers.tescan.drawbeam import SdkDrawBeam
 from drivers.tescan.gas_injection import SdkGasInjection
@@ -220,11 +220,6 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
         vacuum=SdkVacuum(link=link),
         chamber_camera=SdkChamberCamera(link=link, clock=clock, info=info),
     )
-
-
-def session_name(info: InstrumentInfo, clock: Clock) -> str:
-    """Return the beginning of the names of all frames of one connection."""
-    return f"{info.serial_number or info.model}-{clock.now():%Y%m%dT%H%M%S}".replace(" ", "_")
 
 
 def _instrument(column: SdkElectronColumn, drawbeam: SdkDrawBeam) -> InstrumentInfo:

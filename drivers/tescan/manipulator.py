@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from drivers.tescan.convert import from_mm, to_flag, to_manipulator_limits, to_manipulator_position, to_mm
+from drivers.essence.values import from_mm, to_mm
+from drivers.tescan.convert import to_flag, to_manipulator_limits, to_manipulator_position
 from drivers.tescan.link import Link
 from drivers.tescan.settings import ManipulatorSettings
 from fibsem_runtime.core import CancelToken

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drivers.essence.ports import AxisTargets
-from drivers.tescan.convert import from_targets, to_flag, to_position
+from drivers.essence.values import to_position
+from drivers.tescan.convert import from_targets, to_flag
 from drivers.tescan.link import Link
 from fibsem_runtime.core import CancelToken, StagePosition
 from fibsem_runtime.core.errors import MotionError
