@@ -33,8 +33,9 @@ def align_to_reference(
     """Shift the ion beam until a fresh image lies on ``reference``; return the last deviation measured, in metres.
 
     A deviation within the tolerance is corrected as well, without another image: left alone it would grow to the
-    tolerance and be taken back at once, and a cleaning cross-section would jump over that much of the sample. Works at whatever current the beam has. Returns None when alignment is switched off for the run. Raises
-    `AlignmentError` when a registration is refused, a shift is larger than allowed or the residual stays too large.
+    tolerance and be taken back at once, and a cleaning cross-section would jump over that much of the sample. Works at
+    whatever current the beam has. Returns None when alignment is switched off for the run. Raises `AlignmentError` when
+    a registration is refused, a shift is larger than allowed or the deviation stays too large.
     """
     if not context.options.use_alignment:
         context.check(

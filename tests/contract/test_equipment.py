@@ -265,10 +265,12 @@ def test_a_cancelled_spot_is_not_exposed(
 
 
 def test_the_gas_of_a_plasma_source_can_be_changed_to_those_it_has(
-    equipment: ColumnEquipment, cancel: CancelToken
+    instrument: Instrument, equipment: ColumnEquipment, cancel: CancelToken
 ) -> None:
     source = fitted(equipment.plasma_source)
     assert source.gas() in source.available_gases()
+    if not instrument.is_rehearsed:
+        pytest.skip("the gas of a source is not changed by a test: let a person run plasma_source.switch_gas once")
     other = next(name for name in source.available_gases() if name != source.gas())
     assert source.switch_gas(other, cancel=cancel) == other
     assert source.gas() == other
