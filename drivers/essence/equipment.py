@@ -11,8 +11,10 @@ from drivers.essence.column import EssenceColumn, refused, turned
 from drivers.essence.electron import EssenceElectronBeam
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
+from drivers.essence.settings import TimeLimitSettings
 from fibsem_runtime.core import CancelToken, DetectorSettings, Image, ImagePoint, ImageSettings
 from fibsem_runtime.core.errors import HardwareError, NotSupportedError, RefusedSettingError
+from fibsem_runtime.hal.equipment import ColumnEquipment
 
 LEVEL_TOLERANCE_FRACTION = 0.01
 """How near gain and black level must read back (assumed; finer than the guards')."""
@@ -196,3 +198,27 @@ class EssenceIonSpot:
         finally:
             if was_blanked:
                 self.beam.set_blanked(blanked=True)
+
+
+def electron_equipment(beam: EssenceElectronBeam, limits: TimeLimitSettings) -> ColumnEquipment:
+    """Return what both interfaces offer for the electron column."""
+    return ColumnEquipment(
+        source=EssenceSource(beam=beam, timeout_s=limits.beam_on_s),
+        detectors=EssenceDetectors(beam=beam),
+        auto_focus=EssenceAutoFocus(beam=beam, timeout_s=limits.focus_s),
+        live_view=EssenceLiveView(beam=beam),
+        presets=EssenceElectronPresets(beam=beam),
+    )
+
+
+def ion_equipment(
+    beam: EssenceIonBeam, limits: TimeLimitSettings, *, spot: EssenceIonSpot | None = None
+) -> ColumnEquipment:
+    """Return what both interfaces offer for the ion column, and a spot where there is one."""
+    return ColumnEquipment(
+        source=EssenceSource(beam=beam, timeout_s=limits.beam_on_s),
+        detectors=EssenceDetectors(beam=beam),
+        live_view=EssenceLiveView(beam=beam),
+        presets=EssenceIonPresets(beam=beam),
+        spot=spot,
+    )

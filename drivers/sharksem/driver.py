@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.essence.electron import EssenceElectronBeam
-from drivers.essence.equipment import (
-    EssenceAutoFocus,
-    EssenceDetectors,
-    EssenceElectronPresets,
-    EssenceIonPresets,
-    EssenceLiveView,
-    EssenceSource,
-)
+from drivers.essence.equipment import electron_equipment, ion_equipment
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.stage import EssenceStage
@@ -34,7 +27,6 @@ from fibsem_runtime.core import BeamType, Clock, InstrumentInfo, WallClock
 from fibsem_runtime.core.errors import HardwareError
 from fibsem_runtime.hal.attempts import attempt_all
 from fibsem_runtime.hal.coverage import Coverage
-from fibsem_runtime.hal.equipment import ColumnEquipment
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -147,19 +139,8 @@ def _bundle(settings: SharkSemSettings, connection: SharkConnection, clock: Cloc
         electron_beam=electron,
         ion_beam=ion,
         milling=milling,
-        electron_equipment=ColumnEquipment(
-            source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
-            detectors=EssenceDetectors(beam=electron),
-            auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
-            live_view=EssenceLiveView(beam=electron),
-            presets=EssenceElectronPresets(beam=electron),
-        ),
-        ion_equipment=ColumnEquipment(
-            source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
-            detectors=EssenceDetectors(beam=ion),
-            live_view=EssenceLiveView(beam=ion),
-            presets=EssenceIonPresets(beam=ion),
-        ),
+        electron_equipment=electron_equipment(electron, limits),
+        ion_equipment=ion_equipment(ion, limits),
         vacuum=vacuum,
         pump=SharkPump(
             vacuum=vacuum,

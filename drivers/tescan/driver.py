@@ -12,15 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.essence.electron import EssenceElectronBeam
-from drivers.essence.equipment import (
-    EssenceAutoFocus,
-    EssenceDetectors,
-    EssenceElectronPresets,
-    EssenceIonPresets,
-    EssenceIonSpot,
-    EssenceLiveView,
-    EssenceSource,
-)
+from drivers.essence.equipment import EssenceIonSpot, electron_equipment, ion_equipment
 from drivers.essence.ion import EssenceIonBeam
 from drivers.essence.patterning import EssencePatterning
 from drivers.essence.ports import Phase
@@ -40,7 +32,6 @@ from fibsem_runtime.core import BeamType, CancelToken, Clock, InstrumentInfo, Wa
 from fibsem_runtime.core.errors import ConfigError, HardwareError, InterlockError, NotSupportedError
 from fibsem_runtime.hal.attempts import Attempt, attempt_all
 from fibsem_runtime.hal.coverage import Coverage
-from fibsem_runtime.hal.equipment import ColumnEquipment
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.truth import Truth
 
@@ -201,20 +192,8 @@ def _bundle(settings: TescanSettings, link: Link, package: Any, clock: Clock) ->
         electron_beam=electron,
         ion_beam=ion,
         milling=milling,
-        electron_equipment=ColumnEquipment(
-            source=EssenceSource(beam=electron, timeout_s=limits.beam_on_s),
-            detectors=EssenceDetectors(beam=electron),
-            auto_focus=EssenceAutoFocus(beam=electron, timeout_s=limits.focus_s),
-            live_view=EssenceLiveView(beam=electron),
-            presets=EssenceElectronPresets(beam=electron),
-        ),
-        ion_equipment=ColumnEquipment(
-            source=EssenceSource(beam=ion, timeout_s=limits.beam_on_s),
-            detectors=EssenceDetectors(beam=ion),
-            live_view=EssenceLiveView(beam=ion),
-            presets=EssenceIonPresets(beam=ion),
-            spot=EssenceIonSpot(beam=ion, milling=milling),
-        ),
+        electron_equipment=electron_equipment(electron, limits),
+        ion_equipment=ion_equipment(ion, limits, spot=EssenceIonSpot(beam=ion, milling=milling)),
         manipulator=manipulator,
         gas_injection=gas,
         vacuum=SdkVacuum(link=link),
