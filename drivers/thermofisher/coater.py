@@ -9,7 +9,7 @@ from drivers.thermofisher.conditions import CURRENT_TOLERANCE_PERCENT
 from drivers.thermofisher.connection import Client, Connection
 from drivers.thermofisher.settings import ThermoFisherSettings
 from fibsem_runtime.core import CancelToken
-from fibsem_runtime.hal.attempts import attempt_all, raise_unrestored
+from fibsem_runtime.hal.attempts import attempt_all, restored
 from fibsem_runtime.hal.guards.readback import check_ratio
 
 
@@ -27,20 +27,13 @@ class ThermoFisherCoater:
         read back (nothing was sputtered) and `HardwareError` naming what failed, the bringing back included.
         """
         cancel.raise_if_cancelled()
-        first: BaseException | None = None
-        try:
+        with restored(
+            lambda: attempt_all([("bring the chamber back after sputtering", self._recover)]),
+            "{failures}; look at the coater and the vacuum before anything else is done",
+        ):
             self._prepare(current_a)
             cancel.raise_if_cancelled()
             self._do("sputter", lambda client: client.specimen.sputter_coater.run(duration_s), duration_s)
-        except BaseException as error:
-            first = error
-            raise
-        finally:
-            failures = attempt_all([("bring the chamber back after sputtering", self._recover)])
-            if failures:
-                raise_unrestored(
-                    f"{'; '.join(failures)}; look at the coater and the vacuum before anything else is done", first
-                )
 
     def _prepare(self, current_a: float) -> None:
         pressure_pa = self.config.sputter.pressure_pa

@@ -10,7 +10,7 @@ from drivers.thermofisher import convert
 from drivers.thermofisher.equipment import ColumnDevice
 from fibsem_runtime.core import CancelToken, ImagePoint
 from fibsem_runtime.core.errors import BeamError, RefusedSettingError
-from fibsem_runtime.hal.attempts import attempt_all, raise_unrestored
+from fibsem_runtime.hal.attempts import attempt_all, restored
 
 _SLICE_S: Final = 0.1
 """How long a cancelled exposure goes on at most."""
@@ -30,17 +30,12 @@ class ThermoFisherSpot(ColumnDevice):
             raise RefusedSettingError(f"asked to expose a spot for {duration_s:g} s, it must be above 0 s")
         cancel.raise_if_cancelled()
         was_blanked = self.on_beam(f"look at the {self.column.name} beam before a spot", self._check)
-        first: BaseException | None = None
-        try:
+        with restored(
+            lambda: self._end(was_blanked=was_blanked),
+            "{failures}; blank the beam at the instrument, it may burn a hole",
+        ):
             self.on_beam(f"expose a spot with the {self.column.name} beam", partial(self._begin, point))
             self._wait(duration_s, cancel)
-        except BaseException as error:
-            first = error
-            raise
-        finally:
-            failures = self._end(was_blanked=was_blanked)
-            if failures:
-                raise_unrestored(f"{'; '.join(failures)}; blank the beam at the instrument, it may burn a hole", first)
 
     def _check(self, beam: Any) -> bool:
         if not beam.is_on:

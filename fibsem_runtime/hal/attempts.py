@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from fibsem_runtime.core.errors import Cancelled, FibsemError, HardwareError
@@ -23,6 +24,24 @@ def attempt_all(attempts: Iterable[Attempt]) -> list[str]:
         except FibsemError as error:
             failures.append(f"could not {what}: {error}")
     return failures
+
+
+@contextmanager
+def restored(restore: Callable[[], list[str]], message: str) -> Iterator[None]:
+    """Run ``restore`` on every exit; it returns what failed, one line each.
+
+    When something failed, raises as `raise_unrestored` does; ``{failures}`` in ``message`` stands for the lines.
+    """
+    first: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        first = error
+        raise
+    finally:
+        failures = restore()
+        if failures:
+            raise_unrestored(message.format(failures="; ".join(failures)), first)
 
 
 def raise_unrestored(message: str, first: BaseException | None) -> NoReturn:

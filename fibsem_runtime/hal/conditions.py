@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fibsem_runtime.core import BeamSettings
 from fibsem_runtime.core.errors import RefusedSettingError
 from fibsem_runtime.core.units import format_quantity
-from fibsem_runtime.hal.attempts import Attempt, attempt_all, raise_unrestored
+from fibsem_runtime.hal.attempts import Attempt, attempt_all, restored
 from fibsem_runtime.hal.devices import Beam
 from fibsem_runtime.hal.microscope import Microscope
 from fibsem_runtime.hal.shapes import MillingSettings
@@ -32,22 +32,14 @@ def milling_conditions(microscope: Microscope, settings: MillingSettings) -> Ite
     """
     beam = microscope.ion_beam
     before, was_blanked = beam.settings(), beam.is_blanked()
-    first: BaseException | None = None
-    try:
+    with restored(
+        lambda: attempt_all(_restorations(beam, before, was_blanked=was_blanked)),
+        "after milling, {failures}; set the imaging conditions at the instrument before any image",
+    ):
         _set_conditions(beam, settings)
         if was_blanked:
             beam.set_blanked(blanked=False)
         yield
-    except BaseException as error:
-        first = error
-        raise
-    finally:
-        failures = attempt_all(_restorations(beam, before, was_blanked=was_blanked))
-        if failures:
-            raise_unrestored(
-                f"after milling, {'; '.join(failures)}; set the imaging conditions at the instrument before any image",
-                first,
-            )
 
 
 def _set_conditions(beam: Beam, wanted: MillingSettings) -> None:
