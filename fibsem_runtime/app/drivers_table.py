@@ -13,7 +13,7 @@ _INTRODUCTION = """# What each driver can do, and where it was verified
 Made from the code by `python -m fibsem_runtime.app.drivers_table > docs/drivers.md`; a test compares the two. A
 function is *absent* where the instrument cannot carry it out or its interface has no public call for it; asked for
 nevertheless, the device is not there (`None`) or the call is `NotSupportedError`, never a silent nothing. The contract
-suite runs every function that is not absent on every driver.
+suite holds every driver to this table.
 """
 
 
