@@ -58,7 +58,10 @@ class Site:
 
     def states(self, u: Floats, v: Floats, until_m: Floats | float) -> NDArray[np.int64]:
         """Return for rays at (u, v) whether they meet something standing, a trench that is dug or one cut through."""
-        rays = self.survey(u, v, until_m)
+        return self.states_of(self.survey(u, v, until_m), u, v, until_m)
+
+    def states_of(self, rays: Floats, u: Floats, v: Floats, until_m: Floats | float) -> NDArray[np.int64]:
+        """Return `states` of rays that have been surveyed until there already."""
         first, last, removed = rays[:, FIRST_UNCUT], rays[:, LAST_UNCUT], rays[:, REMOVED_UNTIL]
         # A ray beside the sample counts as cut only where a beam has passed the film's plane, not where it is just sky.
         last = np.where(np.isfinite(last), last, self._film_plane_m(u, v) + DUG_M)

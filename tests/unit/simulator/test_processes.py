@@ -31,10 +31,10 @@ ABOVE = view_from_above()
 HOUR_S = 3600.0
 
 
-def rough_lamella(*, slots: bool = False) -> Sample:
-    """A slab of 0.5 µm between two trenches that are cut through, with slots beyond its ends or without."""
+def rough_lamella(*, slots: bool = False, spacing_um: float = 0.55) -> Sample:
+    """A slab between two trenches that are cut through, 0.5 µm if not told, with slots beyond its ends or without."""
     block = ice_block(3e-6, film_m=12e-9, width_m=50e-6)
-    shapes = trenches(spacing_um=0.55, height_um=3, width_um=6, depth_um=25)
+    shapes = trenches(spacing_um=spacing_um, height_um=3, width_um=6, depth_um=25)
     if slots:
         shapes += [rectangle(width_m=0.5e-6, height_m=4e-6, depth_m=25e-6, x_m=x_m) for x_m in (-6e-6, 6e-6)]
     mill_all(block, shapes, VIEW, current_a=100e-12)
@@ -65,6 +65,15 @@ def test_a_bent_slab_is_as_thick_as_before_and_stands_elsewhere() -> None:
     assert after.thickness_m == pytest.approx(before.thickness_m, rel=0.04)
     # At least the mean of a raised cosine over the middle half of its width, at most its height.
     assert 0.6e-6 * (0.5 + 1 / math.pi) < after.offset.y_m - before.offset.y_m < 0.6e-6
+
+
+@pytest.mark.parametrize(("spacing_um", "bulge_m"), [(0.55, 0.8e-6), (0.55, -1.2e-6), (0.25, -0.8e-6)])
+def test_a_bent_slab_still_hangs_between_its_sides_and_on_nothing_else(spacing_um: float, bulge_m: float) -> None:
+    block = rough_lamella(spacing_um=spacing_um)
+    slab = find_slab(block, TARGET, VIEW)
+    assert slab is not None
+    bend(block, slab, bulge_m)
+    assert measure_lamella(block, TARGET, VIEW).attached_to == ("left", "right")
 
 
 def test_slots_beyond_both_ends_relieve_a_slab(plain: Sample) -> None:
