@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -47,8 +48,9 @@ def watch_lamella(
     *,
     seed: int,
     now_s: float,
+    body: int = 0,
 ) -> None:
-    """Note the slab that milling has just left at ``place_m``: from now on it may bend, or at another risk.
+    """Note the slab that milling has just left in a body at ``place_m``: from now on it may bend, or at another risk.
 
     Nothing happens where no slab thinner than that of the settings stands between two trenches that are cut through.
     """
@@ -61,13 +63,19 @@ def watch_lamella(
         return
     per_s = settings.hazard_per_s(is_relieved=is_relieved(site, slab))
     x_m, y_m, z_m = map(float, slab.point(*slab.key_points()["centre"]))
-    known = next((one for one in lamellae if math.dist(one.place_m, (x_m, y_m, z_m)) < SAME_M), None)
+    known = next((one for one in lamellae if _is_same(one, body, (x_m, y_m, z_m))), None)
     if known is None:
         fate = float(generator(seed, Stream.BENDING, len(lamellae)).exponential())
-        lamellae.append(LamellaState(place_m=(x_m, y_m, z_m), since_s=now_s, hazard_per_s=per_s, fate_score=fate))
+        place = (x_m, y_m, z_m)
+        new = LamellaState(body=body, place_m=place, since_s=now_s, hazard_per_s=per_s, fate_score=fate)
+        lamellae.append(new)
         return
     known.hazard_score += known.hazard_per_s * (now_s - known.since_s)
     known.since_s, known.hazard_per_s = now_s, per_s
+
+
+def _is_same(one: LamellaState, body: int, place_m: tuple[float, float, float]) -> bool:
+    return one.body == body and math.dist(one.place_m, place_m) < SAME_M
 
 
 def is_relieved(site: Site, slab: Slab) -> bool:
@@ -83,7 +91,7 @@ def is_relieved(site: Site, slab: Slab) -> bool:
 
 
 def bend_due(
-    sample: Sample,
+    samples: Mapping[int, Sample],
     lamellae: list[LamellaState],
     ion_view: View,
     settings: BendingSettings,
@@ -91,18 +99,18 @@ def bend_due(
     seed: int,
     now_s: float,
 ) -> list[Cut]:
-    """Bend the slabs whose time has come and return the cuts that changed."""
+    """Bend the slabs whose time has come and return the cuts that changed; ``samples`` are those of the bodies."""
     changed: list[Cut] = []
     for index, one in enumerate(lamellae):
         gathered = one.hazard_score + one.hazard_per_s * (now_s - one.since_s)
         if one.bend_m is not None or gathered < one.fate_score:
             continue
         x_m, y_m, z_m = one.place_m
-        slab = find_slab(sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), ion_view)
+        slab = find_slab(samples[one.body], SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), ion_view)
         rng = generator(seed, Stream.BENDING, index, 1)
         one.bend_m = float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.5)) * settings.bulge_um * UM
         if slab is not None:
-            changed += bend(sample, slab, one.bend_m)
+            changed += bend(samples[one.body], slab, one.bend_m)
     return changed
 
 

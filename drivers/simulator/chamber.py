@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from drivers.simulator.machine import Machine
-from drivers.simulator.process_state import Layer, LayerKind
+from drivers.simulator.process_state import LayerKind
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import HardwareError, InterlockError
 from fibsem_runtime.core.units import NM
@@ -87,6 +89,5 @@ class SimulatedCoater:
         machine.spend(machine.settings.timing.coater_s + duration_s)
         charge_ma_s = duration_s * current_a / MILLIAMPERE_A
         thickness_m = machine.settings.processes.deposition.sputter_nm_per_ma_s * NM * charge_ma_s
-        layer = Layer(kind=LayerKind.SPUTTERED, thickness_m=thickness_m)
-        machine.save_changed(machine.processes.deposit(machine.state.processes, layer))
+        machine.deposit(LayerKind.SPUTTERED, thickness_m, around_m=np.zeros(3))
         machine.save()

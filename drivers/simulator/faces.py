@@ -59,10 +59,11 @@ def grow_on_faces(sample: Sample, thickness_m: Sequence[Floats | float]) -> None
     """Let a layer grow into the open on the faces that cuts have left.
 
     ``thickness_m``: for each cut of ``sample.cuts`` how thick, one number or (v, u); it moves fronts, never what is
-    above them. Faces shared by several cuts of one direction grow once; a cut of another direction does not count as
-    open (assumed away: undercuts keep a rim).
+    above them; a cut that only says where a body ends stays. Faces shared by several cuts of one direction grow once;
+    a cut of another direction does not count as open (assumed away: undercuts keep a rim).
     """
-    touched = [(cut, grown_m) for cut, grown_m in zip(sample.cuts, thickness_m, strict=True) if np.any(grown_m)]
+    given = zip(sample.cuts, thickness_m, strict=True)
+    touched = [(cut, grown_m) for cut, grown_m in given if cut.is_milled and np.any(grown_m)]
     opened = [open_fronts(sample, cut) for cut, _ in touched]
     for (cut, grown_m), open_m in zip(touched, opened, strict=True):
         nearest_m = np.minimum(open_m, cut.front_m) - grown_m

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.simulator.machine import Machine
-from drivers.simulator.process_state import Layer, LayerKind
+from drivers.simulator.process_state import LayerKind
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import InterlockError, NotSupportedError
 from fibsem_runtime.core.units import NM, UM
@@ -86,15 +86,12 @@ class SimulatedGas:
         flowed_s = machine.clock.monotonic_s() - chamber.gas_since_s
         chamber.gas_since_s = None
         settings = machine.settings.processes.deposition
-        aimed_at = machine.view(BeamType.ELECTRON)
-        layer = Layer(
-            kind=LayerKind.GAS,
-            thickness_m=settings.gas_nm_per_s * NM * flowed_s,
-            x_m=float(aimed_at.origin[0]),
-            y_m=float(aimed_at.origin[1]),
+        machine.deposit(
+            LayerKind.GAS,
+            settings.gas_nm_per_s * NM * flowed_s,
+            around_m=machine.view(BeamType.ELECTRON).origin,
             sigma_m=settings.gas_sigma_um * UM,
         )
-        machine.save_changed(machine.processes.deposit(machine.state.processes, layer))
         machine.save()
 
     def _move(self, *, is_inserted: bool) -> None:

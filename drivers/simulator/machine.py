@@ -17,6 +17,7 @@ from drivers.simulator.bodies import NEEDLE, Body, BodyKind, Carrier, Pose
 from drivers.simulator.body_state import NeedleState, WorldState
 from drivers.simulator.disturbances import Disturbances
 from drivers.simulator.needle import PARKED_M, hang_needle
+from drivers.simulator.process_state import Layer, LayerKind
 from drivers.simulator.processes import Processes
 from drivers.simulator.projection import Errors, Vector, column_rays, to_specimen
 from drivers.simulator.sample import Cut, Sample
@@ -68,7 +69,7 @@ class Machine:
         if settings.needle is not None and self.state.world.needle is None:
             self.state.world.needle = NeedleState(position_m=PARKED_M)
         self.clock = SimulatedClock(settings.starts_at, elapsed_s=self.state.elapsed_s)
-        self.processes = Processes(sample=self.world.bodies[0].sample, settings=settings.processes, seed=seed)
+        self.processes = Processes(list(self.world.bodies.values()), settings.processes, seed=seed)
         self.processes.resume(self.state.processes)
 
     def _load(self) -> MachineState | None:
@@ -233,9 +234,18 @@ class Machine:
         self.world.choose_carriers(self.chamber(), self.tip_m())
         self.save_cuts(body.number, first_cut, len(parted))
         for piece in parted:
+            self.processes.adopt(self.state.processes, piece)
             if self._directory is not None:
                 self._directory.save_piece(self.world.file_of(piece), piece.sample)
             self.save_cuts(piece.number, 0, len(piece.sample.cuts))
+
+    def deposit(self, kind: LayerKind, thickness_m: float, *, around_m: Vector, sigma_m: float | None = None) -> None:
+        """Deposit a layer on all bodies that are there, thickest at a point of the specimen frame where ``sigma_m``."""
+        chamber, tip_m = self.chamber(), self.tip_m()
+        for body in list(self.world.present()):
+            x_m, y_m, _ = map(float, self.world.place_of(body, chamber, tip_m).inward(around_m))
+            layer = Layer(body=body.number, kind=kind, thickness_m=thickness_m, x_m=x_m, y_m=y_m, sigma_m=sigma_m)
+            self.save_changed(self.processes.deposit(self.state.processes, layer))
 
     def save(self) -> None:
         """Put the present state on the disk; what is not saved has not happened after a crash."""

@@ -167,9 +167,7 @@ class MillingEngine:
         pattern = draw_pattern(drawing.shapes, current_a=settings.beam_current_a, dose_c_per_m3=settings.dose_c_per_m3)
         probe = probe_for(settings.beam_current_a, machine.settings.probe)
         targets = open_targets(machine, drawing, pattern, probe)
-        # Processes know the first body of the scene only.
-        cuts = [cut for target in targets if target.body.number == 0 for cut in target.cuts]
-        before = machine.processes.before_milling(cuts)
+        before = [machine.processes.before_milling(target.cuts) for target in targets]
         while until_s - drawing.milled_s > _TIME_RESOLUTION_S and not (cancel.is_cancelled or self._stop_asked):
             next_s = min(until_s, drawing.milled_s + self._substep_s(probe))
             half_s = (next_s - drawing.milled_s) / 2
@@ -178,9 +176,10 @@ class MillingEngine:
             mill_targets(machine, targets, pattern, probe, from_s=drawing.milled_s, until_s=next_s)
             machine.spend(half_s)
             charge_c = settings.beam_current_a * (next_s - drawing.milled_s)
-            machine.processes.milled(machine.state.processes, view, charge_c)
+            machine.processes.milled(machine.state.processes, machine.base, view, charge_c)
             drawing.milled_s = next_s
-        machine.save_changed(machine.processes.after_milling(cuts, before))
+        for target, old in zip(targets, before, strict=True):
+            machine.save_changed(machine.processes.after_milling(target.body.sample, target.cuts, old))
 
     def _settle(self, drawing: DrawingState) -> None:
         """Let fall what the pattern has cut loose."""
@@ -199,14 +198,17 @@ class MillingEngine:
         middle = view.origin + x_m * view.right + y_m * view.up
         on_film = middle - view.direction * (middle[2] / view.direction[2])
         now_s = machine.clock.monotonic_s()
-        machine.processes.finished_milling(machine.state.processes, on_film, view, now_s=now_s)
+        for drawn in drawing.cuts:
+            body = machine.world.bodies[drawn.body]
+            machine.processes.finished_milling(machine.state.processes, body, on_film, view, now_s=now_s)
 
     def _substep_s(self, probe: IonProbe) -> float:
         """Return how long the beam may mill before the motion of the sample matters."""
         machine, numerics = self._machine, self._machine.settings.milling
         allowed_m = max(numerics.max_drift_nm * NM, numerics.max_drift_probe_fraction * probe.sigma_m)
         rate = machine.disturbances.drift_rate_m_per_s(machine.state.stage, machine.clock.monotonic_s())
-        rate += machine.processes.speed_m_per_s(machine.state.processes, machine.view(BeamType.ION), probe.current_a)
+        view = machine.view(BeamType.ION)
+        rate += machine.processes.speed_m_per_s(machine.state.processes, machine.base, view, probe.current_a)
         return min(numerics.max_duration_s, allowed_m / rate) if rate > 0 else numerics.max_duration_s
 
     def _finish(self, drawing: DrawingState) -> MillingProgress:

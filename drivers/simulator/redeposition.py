@@ -48,7 +48,11 @@ def redeposit(
         steps_m = (step_u * cut.du_m, step_v * cut.dv_m)
         spread_m = _spread(removed_m, settings.reach_um * UM, steps_m)
         for index, other in enumerate(sample.cuts):
-            if any(other is one for one in milled) or np.abs(other.axes[2] - cut.axes[2]).max() > PARALLEL:
+            if (
+                not other.is_milled
+                or any(other is one for one in milled)
+                or np.abs(other.axes[2] - cut.axes[2]).max() > PARALLEL
+            ):
                 continue
             places = _places(other, cut, steps_m)
             if _is_one_cavity(other, _read(removed_m, places), removed_m.max()):

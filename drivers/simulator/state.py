@@ -26,7 +26,7 @@ from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
 from fibsem_runtime.hal.shapes import MillingSettings, Shape
 
-FORMAT = 3
+FORMAT = 4
 
 Triple = tuple[float, float, float]
 

@@ -12,6 +12,7 @@ import simulators
 from ice_blocks import edges_at, ice_block, mill_all, milling_view, rectangle, trenches, view_from_above
 
 from drivers.simulator.bending import bend, bend_due, is_relieved, watch_lamella
+from drivers.simulator.bodies import Body, BodyKind
 from drivers.simulator.deposits import ICE_STEP_M, Deposits
 from drivers.simulator.faces import U_AXIS, V_AXIS, displaced, grow_on_faces
 from drivers.simulator.lamella import measure_lamella
@@ -98,7 +99,7 @@ def test_a_slab_bends_once_and_not_before_its_time() -> None:
     due_s = lamellae[0].fate_score / lamellae[0].hazard_per_s
     fronts = [cut.front_m.copy() for cut in block.cuts]
     for now_s, count in ((0.999 * due_s, 0), (1.001 * due_s, 2), (2 * due_s, 0)):
-        assert len(bend_due(block, lamellae, VIEW, BendingSettings(), seed=1, now_s=now_s)) == count
+        assert len(bend_due({0: block}, lamellae, VIEW, BendingSettings(), seed=1, now_s=now_s)) == count
         if now_s < due_s:
             assert all(np.array_equal(a, cut.front_m) for a, cut in zip(fronts, block.cuts, strict=True))
     assert lamellae[0].bend_m is not None and 0.4e-6 <= abs(lamellae[0].bend_m) <= 1.2e-6
@@ -182,12 +183,16 @@ def test_faces_that_the_pattern_has_not_opened_stay_clean() -> None:
     assert np.array_equal(apart, block.cuts[-1].front_m)
 
 
+def deposits_on(block: Sample, settings: ProcessSettings | None = None) -> Deposits:
+    return Deposits([Body(number=0, kind=BodyKind.GRID, sample=block)], settings or ProcessSettings())
+
+
 def test_a_layer_covers_the_surface_and_less_the_faces() -> None:
     block = ice_block(3e-6, width_m=20e-6)
     cut = mill_all(block, [rectangle(depth_m=2e-6, height_m=2e-6)], ABOVE)[0]
     floor_m, top_m = float(cut.front_m.max()), float(block.top_m[3, 3])
     state = ProcessState()
-    Deposits.on(block, ProcessSettings()).add(state, Layer(kind=LayerKind.SPUTTERED, thickness_m=40e-9))
+    deposits_on(block).add(state, Layer(body=0, kind=LayerKind.SPUTTERED, thickness_m=40e-9))
     assert float(block.top_m[3, 3]) == pytest.approx(top_m + 40e-9, abs=1e-11)
     assert float(block.coating_m[3, 3]) == pytest.approx(40e-9, abs=1e-11)
     assert float(cut.front_m.max()) == pytest.approx(floor_m - 20e-9, abs=1e-11)
@@ -198,8 +203,8 @@ def test_gas_is_deposited_thickest_under_the_needle_and_holes_stay_open() -> Non
     top_m = block.top_m.copy()
     top_m[0, 0] = float(block.bottom_m[0, 0])
     block.top_m = top_m
-    layer = Layer(kind=LayerKind.GAS, thickness_m=1e-6, x_m=5e-6, y_m=0.0, sigma_m=5e-6)
-    Deposits.on(block, ProcessSettings()).add(ProcessState(), layer)
+    layer = Layer(body=0, kind=LayerKind.GAS, thickness_m=1e-6, x_m=5e-6, y_m=0.0, sigma_m=5e-6)
+    deposits_on(block).add(ProcessState(), layer)
     middle = block.top_m.shape[0] // 2
     assert float(block.top_m[middle, middle + 10]) == pytest.approx(4e-6, abs=1e-9)
     assert float(block.top_m[middle, middle]) == pytest.approx(3e-6 + 1e-6 * math.exp(-0.5), abs=1e-9)
@@ -211,7 +216,7 @@ def test_ice_grows_with_time_however_often_one_looks() -> None:
     tops = []
     for times_h in ((3.0,), (0.1, 0.9, 1.7, 3.0)):
         block, state = ice_block(1e-6, width_m=10e-6), ProcessState()
-        deposits = Deposits.on(block, settings)
+        deposits = deposits_on(block, settings)
         for time_h in times_h:
             deposits.grow_ice(state, time_h * HOUR_S)
         tops.append(block.top_m)
