@@ -40,12 +40,13 @@ class JointKind(StrEnum):
 
 
 class JointState(BodyPart):
-    """Two bodies that hold each other at a point, given in the frame of each."""
+    """Two bodies that hold each other at a point, given in the frame of each, over a gap of at most ``gap_m``."""
 
     kind: JointKind
     bodies: tuple[int, int]
     points_m: tuple[Triple, Triple]
     area_m2: float
+    gap_m: float
 
 
 class EventKind(StrEnum):

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.bodies import Body, Floats, Pose
+from drivers.simulator.bodies import Body, Floats
 from drivers.simulator.columns import lay_out_terrain
 from drivers.simulator.rays import lay_out_cuts
 from drivers.simulator.sample import Cut, Sample
@@ -23,8 +23,8 @@ TIP_LENGTH_M: Final = 40 * UM
 _MOST_POINTS: Final = 6000
 
 
-def skin(body: Body) -> Floats:
-    """Return (n, 3) points on and just within the surface of a body, in its own frame."""
+def skin(body: Body) -> tuple[Floats, float]:
+    """Return (n, 3) points on and just within the surface of a body, in its own frame, and the area for each, m²."""
     low, high = body.extent_m.copy()
     if body.parent is None:
         high[:2] = np.minimum(high[:2], low[:2] + TIP_LENGTH_M)
@@ -41,7 +41,8 @@ def skin(body: Body) -> Floats:
             np.moveaxis(beside, axis, 0)[0 if step == 1 else -1] = False
             inner &= beside
     points = grid[solid & ~inner]
-    return np.asarray(points[:: max(1, len(points) // _MOST_POINTS)])
+    stride = max(1, len(points) // _MOST_POINTS)
+    return np.asarray(points[::stride]), stride * pitch_m**2
 
 
 def stands(sample: Sample, points: Floats) -> NDArray[np.bool_]:
@@ -65,8 +66,3 @@ def stands(sample: Sample, points: Floats) -> NDArray[np.bool_]:
     )
     cuts = lay_out_cuts(sample.cuts, around, terrain)
     return np.asarray(standing(np.ascontiguousarray(points), terrain, cuts), np.bool_)
-
-
-def overlap(points: Floats, here: Pose, other: Body, there: Pose) -> NDArray[np.bool_]:
-    """Tell which points of a body at ``here`` lie in another at ``there``, both poses in one frame."""
-    return stands(other.sample, there.inward(here.outward(points)))

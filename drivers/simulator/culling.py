@@ -35,20 +35,22 @@ def visible_window(sample: Sample, rays: NDArray[np.float64], region: Region, z_
     return row, column, last_row, last_column
 
 
-def visible_cuts(
-    cuts: list[Cut], view: View, region: Region, z_range_m: Range, reach_m: float
-) -> tuple[list[Cut], NDArray[np.float64]]:
+def visible_cuts(sample: Sample, view: View, region: Region, z_range_m: Range) -> tuple[list[Cut], NDArray[np.float64]]:
     """Return the cuts that a region can see, the widest first, and their boxes in its pixels.
 
-    Most rays end in one of the widest. ``reach_m``: no cut reaches farther along its beam than this.
+    Most rays end in one of the widest.
     """
+    rows, columns = sample.top_m.shape
+    middle_m = np.array([sample.x0_m, sample.y0_m, z_range_m[0]])
+    middle_m += np.array([(columns - 1) * sample.pitch_m, (rows - 1) * sample.pitch_m, np.ptp(z_range_m)]) / 2
+    reach_m = sample.pitch_m * (rows + columns) + float(np.ptp(z_range_m))
     pixel_m = region.pixel_size_m
     left_px, top_px = region.left_px - region.full_width_px / 2, region.top_px - region.full_height_px / 2
     chosen, boxes = [], []
-    for cut in sorted(cuts, key=lambda c: -(c.front_m.shape[0] * c.dv_m * c.front_m.shape[1] * c.du_m)):
+    for cut in sorted(sample.cuts, key=lambda c: -(c.front_m.shape[0] * c.dv_m * c.front_m.shape[1] * c.du_m)):
         if min(cut.front_m.shape) < 2:
             continue
-        box_px = _box(cut, view, z_range_m, reach_m) / pixel_m - np.array([left_px, top_px] * 2)
+        box_px = _box(cut, view, z_range_m, middle_m, reach_m) / pixel_m - np.array([left_px, top_px] * 2)
         is_seen = box_px[0] < region.width_px and box_px[2] > 0 and box_px[1] < region.height_px and box_px[3] > 0
         if is_seen:
             chosen.append(cut)
@@ -56,8 +58,11 @@ def visible_cuts(
     return chosen, np.array(boxes).reshape(-1, 4)
 
 
-def _box(cut: Cut, view: View, z_range_m: Range, reach_m: float) -> NDArray[np.float64]:
-    """Return (left, top, right, bottom) of a cut within a layer of z, metres from the image centre, y down."""
+def _box(cut: Cut, view: View, z_range_m: Range, middle_m: NDArray[np.float64], reach_m: float) -> NDArray[np.float64]:
+    """Return (left, top, right, bottom) of a cut within a layer of z, metres from the image centre, y down.
+
+    No farther along its beam than ``reach_m`` from the middle of the map: a flat beam meets the layer far outside it.
+    """
     rows, columns = cut.front_m.shape
     u = cut.u0_m + cut.du_m * np.array([0, columns - 1])
     v = cut.v0_m + cut.dv_m * np.array([0, rows - 1])
@@ -65,8 +70,9 @@ def _box(cut: Cut, view: View, z_range_m: Range, reach_m: float) -> NDArray[np.f
     if abs(cut.axes[2, 2]) > _FLATTEST:
         w = (np.array([z_range_m]) - feet[:, 2:]) / cut.axes[2, 2]
     else:
-        w = np.array([[-reach_m, reach_m]])
-    ends = np.clip([w.min(), w.max()], -reach_m, reach_m)
+        w = np.array([[-np.inf, np.inf]])
+    at_middle_m = float(cut.axes[2] @ (middle_m - cut.origin))
+    ends = np.clip([w.min(), w.max()], at_middle_m - reach_m, at_middle_m + reach_m)
     corners = np.concatenate([feet + end * cut.axes[2] for end in ends]) - view.origin
     x, y = corners @ view.right, -(corners @ view.up)
     return np.array([x.min(), y.min(), x.max(), y.max()])

@@ -8,6 +8,7 @@ from typing import Final
 
 from drivers.simulator.machine import Machine
 from drivers.simulator.process_state import LayerKind
+from drivers.simulator.welding import deposit_joins
 from fibsem_runtime.core import BeamType, CancelToken
 from fibsem_runtime.core.errors import InterlockError, NotSupportedError
 from fibsem_runtime.core.units import NM, UM
@@ -86,9 +87,11 @@ class SimulatedGas:
         flowed_s = machine.clock.monotonic_s() - chamber.gas_since_s
         chamber.gas_since_s = None
         settings = machine.settings.processes.deposition
+        thickness_m = settings.gas_nm_per_s * NM * flowed_s
+        deposit_joins(machine, thickness_m)
         machine.deposit(
             LayerKind.GAS,
-            settings.gas_nm_per_s * NM * flowed_s,
+            thickness_m,
             around_m=machine.view(BeamType.ELECTRON).origin,
             sigma_m=settings.gas_sigma_um * UM,
         )

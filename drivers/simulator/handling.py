@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.bodies import FIRST_PIECE, NEEDLE, Body, Carrier, Floats, Pose
-from drivers.simulator.body_state import EventKind, JointKind, JointState, NeedleState, Triple
+from drivers.simulator.bodies import Body, Carrier, Floats, Pose
+from drivers.simulator.body_state import EventKind, JointKind, NeedleState, Triple
 from drivers.simulator.contact import skin, stands
 from drivers.simulator.handling_settings import HandlingSettings
+from drivers.simulator.joints import join, place_in_chamber, tear
 from drivers.simulator.machine import Machine, as_triple
 from fibsem_runtime.core.units import UM
 
@@ -57,9 +58,11 @@ class Hands:
         start_m = machine.tip_m()
         goal_m = np.add(encoders_m, needle.bias_m)
         hit = self._first_hit(start_m, goal_m)
-        tip_m = goal_m if hit is None else self._push(hit, goal_m)
         needle.position_m = encoders_m
-        needle.lag_m = as_triple(tip_m - goal_m)
+        if hit is None:
+            needle.lag_m, needle.contact_m = (0.0, 0.0, 0.0), None
+        else:
+            self._push(hit, goal_m)
         self._after_move(hit)
 
     def settle_in(self) -> None:
@@ -70,19 +73,20 @@ class Hands:
             self._crash(hit)
         self._after_move(hit)
 
-    def _push(self, hit: _Hit, goal_m: Floats) -> Floats:
-        """Return where the tip ends when it is commanded beyond a contact."""
+    def _push(self, hit: _Hit, goal_m: Floats) -> None:
+        """Leave the tip where it ends when it is commanded beyond a contact."""
         needle = self.needle
-        is_new = needle.contact_m is None
-        contact_m = hit.tip_m if needle.contact_m is None else np.array(needle.contact_m)
-        needle.contact_m = as_triple(contact_m)
-        if is_new:
+        if needle.contact_m is None:
+            # Both bodies are joined as they are at the contact, before the tip pushes on.
+            needle.contact_m = as_triple(hit.tip_m)
+            needle.lag_m = as_triple(hit.tip_m - goal_m)
             self._log(EventKind.CONTACT, hit.body, other=hit.mover)
-            self.join(JointKind.STUCK, hit.mover, hit.body, hit.point_m, area_m2=0.0)
-        beyond_m = goal_m - contact_m
+            gap_m = self._settings.weld_gap_um * UM
+            join(self._machine, JointKind.STUCK, hit.mover, hit.body, hit.point_m, area_m2=0.0, gap_m=gap_m)
+        beyond_m = goal_m - np.array(needle.contact_m)
         if np.linalg.norm(beyond_m) > self._settings.crash_um * UM:
             self._crash(hit)
-        return np.asarray(contact_m + self._settings.follow_fraction * beyond_m)
+        needle.lag_m = as_triple((self._settings.follow_fraction - 1) * beyond_m)
 
     def _crash(self, hit: _Hit) -> None:
         if not self.needle.is_damaged:
@@ -93,32 +97,13 @@ class Hands:
         """Tear what is overstretched, let fall what nothing holds, and let each piece move with what holds it."""
         machine, needle = self._machine, self.needle
         needle.touches = None if hit is None else hit.body.number
-        if hit is None:
-            needle.contact_m = None
-        for joint in list(machine.state.world.joints):
-            self._tear(joint)
+        tear(machine)
         machine.world.choose_carriers(machine.chamber(), machine.tip_m())
         machine.world.drop_unheld(elapsed_s=machine.clock.monotonic_s())
 
-    def _tear(self, joint: JointState) -> None:
-        """Part a joint between needle and stage that is stretched too far, at its weakest place."""
-        world = self._machine.world
-        bodies = [world.bodies[number] for number in joint.bodies]
-        if {body.carrier for body in bodies} != {Carrier.STAGE, Carrier.MANIPULATOR}:
-            return
-        places = [self._pose(b).outward(np.array(p)) for b, p in zip(bodies, joint.points_m, strict=True)]
-        if math.dist(*places) <= self._settings.elastic_um * UM:
-            return
-        staying = bodies[0] if bodies[0].carrier is Carrier.STAGE else bodies[1]
-        holding = [j for j in world.state.joints if staying.number in j.bodies and j is not joint and _is_of_scene(j)]
-        weaker = holding and sum(j.area_m2 for j in holding) < joint.area_m2 and staying.number >= FIRST_PIECE
-        for one in holding if weaker else [joint]:
-            world.state.joints.remove(one)
-            self._log(EventKind.PARTED, world.bodies[one.bodies[0]], other=world.bodies[one.bodies[1]])
-
     def _first_hit(self, start_m: Floats, goal_m: Floats) -> _Hit | None:
         """Return the first contact on the way of the tip; None when there is none."""
-        movers = [(body, body.pose.outward(skin(body))) for body in self._carried()]
+        movers = [(body, body.pose.outward(skin(body)[0])) for body in self._carried()]
         obstacles = self._machine.near_stage_bodies()
         length_m = float(np.linalg.norm(goal_m - start_m))
         if length_m == 0.0 or not obstacles:
@@ -139,7 +124,7 @@ class Hands:
         self, points: Floats, obstacle: Body, start_m: Floats, goal_m: Floats, coarse: Floats
     ) -> tuple[float, Floats] | None:
         """Return at which fraction of the way points first enter an obstacle, and where."""
-        place = self._pose(obstacle)
+        place = place_in_chamber(self._machine, obstacle)
         coarse = coarse[: _last_near(points, obstacle, place, start_m, goal_m, coarse) + 1]
         least, before = math.inf, 0.0
         for part in np.array_split(coarse, math.ceil(len(coarse) / STEPS_AT_ONCE)):
@@ -153,20 +138,6 @@ class Hands:
 
     def _carried(self) -> list[Body]:
         return [body for body in self._machine.world.present() if body.carrier is Carrier.MANIPULATOR]
-
-    def _pose(self, body: Body) -> Pose:
-        """Return where a body is in the chamber."""
-        machine = self._machine
-        if body.carrier is Carrier.MANIPULATOR:
-            return Pose(shift_m=machine.tip_m()).after(body.pose)
-        return machine.chamber().inverse().after(body.pose)
-
-    def join(self, kind: JointKind, one: Body, two: Body, point_m: Floats, *, area_m2: float) -> None:
-        """Join two bodies at a point of the chamber."""
-        points = (as_triple(self._pose(one).inward(point_m)), as_triple(self._pose(two).inward(point_m)))
-        joint = JointState(kind=kind, bodies=(one.number, two.number), points_m=points, area_m2=area_m2)
-        self._machine.state.world.joints.append(joint)
-        self._log(EventKind.WELDED if kind is JointKind.WELD else EventKind.STUCK, two, other=one)
 
     def _log(self, kind: EventKind, body: Body, *, other: Body) -> None:
         self._machine.world.log(kind, body, self._machine.clock.monotonic_s(), other=other.number)
@@ -208,7 +179,3 @@ def _refine(
         low, high = (low, middle) if count > least_count + LEAST_POINTS else (middle, high)
     inside = _inside(points, obstacle, place, *way_m, np.array([high]))[0]
     return low, np.asarray(points[inside].mean(axis=0) + way_m[0] + high * (way_m[1] - way_m[0]))
-
-
-def _is_of_scene(joint: JointState) -> bool:
-    return any(number < NEEDLE for number in joint.bodies)

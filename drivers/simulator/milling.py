@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.columns import lay_out_terrain
+from drivers.simulator.columns import ICE, lay_out_terrain
 from drivers.simulator.footprint import Footprint, footprint_of
 from drivers.simulator.ion_probe import IonProbe, ProbeSettings, probe_for
 from drivers.simulator.materials import RemovalSettings, grazing_peaks, removal_rates
@@ -73,14 +73,14 @@ def mill(
     from_s: float,
     until_s: float,
     removal: RemovalSettings | None = None,
-    shadow: Callable[[Cut], NDArray[np.float64]] | None = None,
+    shadow: Callable[[Cut, NDArray[np.bool_]], NDArray[np.bool_]] | None = None,
 ) -> None:
     """Deposit the dose of ``pattern`` between two moments of its beam time, seen as ``view`` sees the sample now.
 
     ``cuts`` are those of `open_cuts` for the same pattern; only their fronts (and grids, when drift has carried the
     pattern out of them) change. Pieces of an interval add up to the whole. Raises `MillingError` when the sample has
-    been tilted or turned since the cuts were opened. ``shadow`` returns for a cut (v, u) 0 where something else stands
-    before the sample, 1 elsewhere.
+    been tilted or turned since the cuts were opened. ``shadow`` is given a cut and (v, u) where its dose matters and
+    returns (v, u) False where something else stands before the sample there.
     """
     terrain = lay_out_terrain(sample)
     rates = np.array([removal_rates(removal), grazing_peaks(removal)])
@@ -95,7 +95,7 @@ def mill(
         grid = np.array([*cut.origin, *cut.axes.ravel(), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m])
         charge = _charge(cut, footprint, place_m, stroke, probe)
         if shadow is not None:
-            charge *= shadow(cut)
+            charge *= shadow(cut, charge * rates[0, ICE] >= LEAST_REMOVAL_M)
         deepen(cut.front_m, grid, charge, terrain, others, rates, LEAST_REMOVAL_M)
 
 

@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Sequence
 
-from drivers.simulator.handling import Hands
 from drivers.simulator.machine import Machine
 from drivers.simulator.milling import IonProbe, draw_pattern, probe_for
 from drivers.simulator.state import DrawingState
@@ -184,7 +183,7 @@ class MillingEngine:
     def _settle(self, drawing: DrawingState) -> None:
         """Let fall what the pattern has cut loose."""
         world = self._machine.world
-        rejoin(self._machine, Hands(self._machine, self._machine.settings.handling), drawing)
+        rejoin(self._machine, drawing)
         for drawn in drawing.cuts:
             body = world.bodies[drawn.body]
             if not body.is_lost:

@@ -27,18 +27,33 @@ def find_spans(points: Any, direction: Any, until: float, terrain: Any, cuts: An
     spans = np.zeros((points.shape[0], MAX_SPANS, 2))
     counts = np.zeros(points.shape[0], np.int64)
     for n in range(points.shape[0]):
-        counts[n] = _follow(spans[n], points[n], direction, until, terrain, cuts)
+        counts[n] = _follow(spans[n], points[n], direction, until, MAX_SPANS + 1, terrain, cuts)
     return spans, counts
 
 
 @with_memory
-def _follow(spans: Any, p: Any, d: Any, until: float, terrain: Any, cuts: Any) -> int:
+def find_begins(points: Any, is_asked: Any, direction: Any, terrain: Any, cuts: Any) -> Any:
+    """Return (rays,) float64, where the first of what is left begins on each ray that ``is_asked``; infinite without.
+
+    A ray is not followed any further than that.
+    """
+    begins = np.full(points.shape[0], np.inf)
+    span = np.zeros((1, 2))
+    for n in range(points.shape[0]):
+        if is_asked[n] and _follow(span, points[n], direction, np.inf, 1, terrain, cuts) > 0:
+            begins[n] = span[0, 0]
+    return begins
+
+
+@with_memory
+def _follow(spans: Any, p: Any, d: Any, until: float, enough: int, terrain: Any, cuts: Any) -> int:
+    """Fill the stretches of one ray, up to ``until`` or until there are ``enough`` of them."""
     removed = removed_until(cuts, p[0], p[1], p[2])
     s = (terrain.high_m + STEP_M - p[2]) / d[2]
     x, y, z = p[0] + s * d[0], p[1] + s * d[1], p[2] + s * d[2]
     column = column_at(terrain, x, y)
     count = 0
-    while s < until and not is_below(terrain, column, z):
+    while s < until and count < enough and not is_below(terrain, column, z):
         x1, y1, z1 = x + STEP_M * d[0], y + STEP_M * d[1], z + STEP_M * d[2]
         following = column_at(terrain, x1, y1)
         t = 0.0 if z1 < max(column[0], following[0]) and s + STEP_M > removed else 1.0
@@ -52,7 +67,7 @@ def _follow(spans: Any, p: Any, d: Any, until: float, terrain: Any, cuts: Any) -
                 and begin_m < end_m
                 and not is_removed(cuts, x + m * (x1 - x), y + m * (y1 - y), z + m * (z1 - z))
             ):
-                if count > 0 and (begin_m <= spans[count - 1, 1] + _ONE_SPAN_M or count == MAX_SPANS):
+                if count > 0 and (begin_m <= spans[count - 1, 1] + _ONE_SPAN_M or count == spans.shape[0]):
                     spans[count - 1, 1] = end_m
                 else:
                     spans[count, 0], spans[count, 1] = begin_m, end_m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,14 +17,15 @@ from drivers.simulator.milling import mill, open_cuts
 from drivers.simulator.pattern import DrawnPattern
 from drivers.simulator.rays import lay_out_cuts
 from drivers.simulator.sample import Cut, Sample
-from drivers.simulator.spans import find_spans
+from drivers.simulator.spans import find_begins
 from drivers.simulator.state import DrawingState, DrawnCuts
 from drivers.simulator.view import View
 from drivers.simulator.world import BodySight
 from fibsem_runtime.core import BeamType
+from fibsem_runtime.core.units import UM
 
-_FAR_M: Final = 1.0
-"""A length that no ray through a sample has."""
+_SHADOW_PITCH_M: Final = 0.1 * UM
+"""Distance of the rays on which shadows are looked for (numerical): bodies are much larger."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -121,14 +122,30 @@ class _Shadow:
     own: BodySight
     others: Sequence[BodySight]
 
-    def __call__(self, cut: Cut) -> NDArray[np.float64]:
-        """Return (v, u) 1 where the beam reaches the body, 0 in the shadow of another."""
-        own_m = _first_m(self.own.body.sample, cut)
-        free = np.ones(cut.front_m.shape)
+    def __call__(self, cut: Cut, is_asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (v, u) whether the beam reaches the body where that ``is_asked``, (v, u), and is not in a shadow."""
+        steps = [max(1, int(_SHADOW_PITCH_M / pitch_m)) for pitch_m in (cut.dv_m, cut.du_m)]
+        coarse = replace(
+            cut, dv_m=cut.dv_m * steps[0], du_m=cut.du_m * steps[1], front_m=cut.front_m[:: steps[0], :: steps[1]]
+        )
+        is_free = self._is_free(coarse, _any_of_blocks(is_asked, steps))
+        rows, columns = cut.front_m.shape
+        return np.asarray(is_free.repeat(steps[0], axis=0).repeat(steps[1], axis=1)[:rows, :columns])
+
+    def _is_free(self, cut: Cut, is_asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        own_m = _begin_m(self.own.body.sample, cut, is_asked)
+        is_free = np.ones(cut.front_m.shape, np.bool_)
         for other in self.others:
-            there = _first_m(other.body.sample, _moved(cut, self.own.view, other.view))
-            free[there < own_m] = 0.0
-        return free
+            there = _moved(cut, self.own.view, other.view)
+            is_free &= ~(_begin_m(other.body.sample, there, is_asked & _is_over(there, other.body)) < own_m)
+        return is_free
+
+
+def _any_of_blocks(values: NDArray[np.bool_], steps: Sequence[int]) -> NDArray[np.bool_]:
+    """Return (v, u) whether any value is true in blocks of so many rows and columns."""
+    for axis, step in enumerate(steps):
+        values = np.logical_or.reduceat(values, np.arange(0, values.shape[axis], step), axis=axis)
+    return values
 
 
 def _moved(cut: Cut, here: View, there: View) -> Cut:
@@ -145,14 +162,27 @@ def _moved(cut: Cut, here: View, there: View) -> Cut:
     )
 
 
-def _first_m(sample: Sample, grid: Cut) -> NDArray[np.float64]:
-    """Return (v, u) how far along the rays of a grid the first of what is left of a sample lies."""
+def _is_over(grid: Cut, body: Body) -> NDArray[np.bool_]:
+    """Tell (v, u) on which rays of a grid, along the beam, the box around a body can lie."""
+    at = (body.corners_m() - grid.origin) @ grid.axes[:2].T
+    low, high = at.min(axis=0), at.max(axis=0)
+    u_m, v_m = _axes_m(grid)
+    across, along = ((low[n] <= a) & (a <= high[n]) for n, a in enumerate((u_m, v_m)))
+    return np.asarray(np.logical_and.outer(along, across))
+
+
+def _axes_m(grid: Cut) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rows, columns = grid.front_m.shape
-    v, u = np.meshgrid(
-        grid.v0_m + grid.dv_m * np.arange(rows), grid.u0_m + grid.du_m * np.arange(columns), indexing="ij"
-    )
+    u_m, v_m = grid.u0_m + grid.du_m * np.arange(columns), grid.v0_m + grid.dv_m * np.arange(rows)
+    return np.asarray(u_m, np.float64), np.asarray(v_m, np.float64)
+
+
+def _begin_m(sample: Sample, grid: Cut, is_asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (v, u) how far along the rays of a grid the first of what is left of a sample lies."""
+    u, v = np.meshgrid(*_axes_m(grid))
     points = grid.origin + np.multiply.outer(u.ravel(), grid.axes[0]) + np.multiply.outer(v.ravel(), grid.axes[1])
     terrain = lay_out_terrain(sample)
     cuts = lay_out_cuts(sample.cuts, grid, terrain)
-    spans, counts = find_spans(np.ascontiguousarray(points), grid.axes[2].copy(), _FAR_M, terrain, cuts)
-    return np.where(counts > 0, spans[:, 0, 0], np.inf).reshape(rows, columns)
+    direction = np.ascontiguousarray(grid.axes[2])
+    begins_m = find_begins(np.ascontiguousarray(points), is_asked.ravel(), direction, terrain, cuts)
+    return np.asarray(begins_m.reshape(grid.front_m.shape))

@@ -103,7 +103,7 @@ class World:
         )
         parent.sample.cuts.append(piece.hiding)
         self.bodies[number] = new
-        for joint, side in list(self._joints_of(parent.number)):
+        for joint, side in list(self.joints_of(parent.number)):
             point = np.array(joint.points_m[side])
             if piece.census.number_at(point, reach_m=ANCHOR_REACH_M) == piece.number:
                 joint.bodies = (number, joint.bodies[1]) if side == 0 else (joint.bodies[0], number)
@@ -120,7 +120,7 @@ class World:
         reached, waiting = set(), [number]
         while waiting:
             one = waiting.pop()
-            for joint, side in self._joints_of(one):
+            for joint, side in self.joints_of(one):
                 other = joint.bodies[1 - side]
                 if other not in reached and other != number:
                     reached.add(other)
@@ -128,7 +128,8 @@ class World:
                     waiting += [other] if other >= FIRST_PIECE else []
         return reached
 
-    def _joints_of(self, number: int) -> Iterator[tuple[JointState, int]]:
+    def joints_of(self, number: int) -> Iterator[tuple[JointState, int]]:
+        """Yield the joints of a body, and whether it is the first or the second of their bodies."""
         for joint in self.state.joints:
             if number in joint.bodies:
                 yield joint, joint.bodies.index(number)
