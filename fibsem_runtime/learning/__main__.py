@@ -104,7 +104,8 @@ def _publish(material: Material, weights: Path, judged: Path, card: Path, folder
     publish(load_network(weights), folder, description, quantisation=[*material.images[::4], *material.frames[::8]])
     with tempfile.TemporaryDirectory() as name:
         publish(load_network(judged), Path(name), description, quantisation=[])
-        calibrated = calibrate(folder, open_detector(Path(name), EngineSettings()), material.left_out, seed=1)
+        judge = open_detector(Path(name), EngineSettings())
+        calibrated = calibrate(folder, judge, material.left_out_images, material.left_out_frames, seed=1)
         write_manifest(Path(name), read_manifest(Path(name)).model_copy(update={"calibration": calibrated.calibration}))
         result = evaluate(open_detector(Path(name), EngineSettings()), material.left_out_images)
     add_measurements(folder, [to_measurement(result, data=LEFT_OUT, precision="fp32")])

@@ -34,11 +34,6 @@ class Material:
         drawn = Source([to_view(s) for s in frames], _SIMULATED_FRACTION, lends=False)
         return [*series_sources(images, 1 - _SIMULATED_FRACTION), drawn]
 
-    @property
-    def left_out(self) -> list[Sample]:
-        """Return all that is left out."""
-        return [*self.left_out_images, *self.left_out_frames]
-
 
 def read_material(data: Sequence[Path], frames: Sequence[Path]) -> Material:
     """Read folders of images and of frames; the same folders are always divided in the same way."""

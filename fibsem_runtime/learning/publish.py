@@ -102,13 +102,22 @@ def publish(network: SegmentationNetwork, folder: Path, card: ModelCard, *, quan
     return manifest
 
 
-def calibrate(folder: Path, judged: Detector, left_out: Sequence[Sample], *, seed: int) -> Manifest:
-    """Fit the confidence on samples that ``judged`` did not see and write it into the manifest of ``folder``.
+def calibrate(
+    folder: Path, judged: Detector, images: Sequence[Sample], frames: Sequence[Sample], *, seed: int
+) -> Manifest:
+    """Fit the confidence on what ``judged`` did not see and write it into the manifest of ``folder``.
 
-    ``judged`` is the model in ``folder`` or the same before its last stage, which saw everything.
+    ``judged`` is the model in ``folder`` or the same before its last stage, which saw everything. Real images and
+    simulated frames count about alike: frames are many, and would otherwise say what to trust on an instrument.
     """
-    verdicts = gather_verdicts(judged, left_out, judged.features, copies=_CALIBRATION_COPIES, seed=seed)
-    manifest = read_manifest(folder).model_copy(update={"calibration": fit_calibration(verdicts)})
+    frame_copies = max(1, round(_CALIBRATION_COPIES * len(images) / len(frames))) if images and frames else 1
+    verdicts = [
+        verdict
+        for samples, copies in ((images, _CALIBRATION_COPIES), (frames, frame_copies))
+        for verdict in gather_verdicts(judged, samples, judged.features, copies=copies, seed=seed)
+    ]
+    calibration = fit_calibration(verdicts)
+    manifest = read_manifest(folder).model_copy(update={"calibration": calibration})
     write_manifest(folder, manifest)
     return manifest
 

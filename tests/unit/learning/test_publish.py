@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from class_maps import LAMELLA, box, empty, gray
+from pytest_mock import MockerFixture
 
 from fibsem_runtime.core import Image, ImageMetadata, PixelPoint
 from fibsem_runtime.core.errors import ConfigError
@@ -62,9 +63,20 @@ def test_calibration_is_written_into_the_manifest(samples: list[Sample], tmp_pat
     filled = box(empty(), LAMELLA, 40, 30, 728, 482)
     everywhere = Sample("filled", Image(gray(filled), ImageMetadata()), filled, {"LamellaCentre": PixelPoint(384, 256)})
     judged = open_detector(folder, EngineSettings())
-    manifest = calibrate(folder, judged, [*samples, *[everywhere] * 8], seed=1)
+    manifest = calibrate(folder, judged, [*samples, *[everywhere] * 8], [], seed=1)
     assert "LamellaCentre" in manifest.calibration
     assert open_detector(folder, EngineSettings()).manifest.calibration == manifest.calibration
+
+
+def test_many_simulated_frames_count_as_the_few_real_images_do(
+    samples: list[Sample], tmp_path: Path, mocker: MockerFixture
+) -> None:
+    gather = mocker.patch("fibsem_runtime.learning.publish.gather_verdicts", return_value=[])
+    fit = mocker.patch("fibsem_runtime.learning.publish.fit_calibration", side_effect=RuntimeError)
+    with pytest.raises(RuntimeError):
+        calibrate(tmp_path, mocker.MagicMock(), samples[:1], samples[:1] * 4, seed=1)
+    judged = [len(call.args[1]) * call.kwargs["copies"] for call in gather.call_args_list]
+    assert judged[0] == judged[1] > 0 and fit.call_count == 1
 
 
 def test_a_broken_card_is_one_line(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_whole_series_are_left_out_and_always_the_same(folder: Path, material: M
     assert len(kept) + len(left_out) == 2 * SITE_COUNT and left_out
     assert {name.split("_")[0] for name in kept}.isdisjoint(name.split("_")[0] for name in left_out)
     assert names(list(read_material([folder], []).left_out_images)) == left_out
-    assert names(material.left_out) == left_out, "frames are divided like images"
+    assert names(list(material.left_out_frames)) == left_out, "frames are divided like images"
 
 
 def test_only_a_last_stage_sees_what_is_left_out(material: Material) -> None:
