@@ -10,6 +10,7 @@ import numpy as np
 
 from drivers.simulator.bodies import FIRST_PIECE, NEEDLE, Body, Carrier, Floats, Pose
 from drivers.simulator.body_state import EventKind, JointKind, JointState
+from drivers.simulator.census import LEAST_VOLUME_M3
 from drivers.simulator.contact import stands
 from drivers.simulator.machine import Machine, as_triple
 from fibsem_runtime.core.units import UM
@@ -20,7 +21,9 @@ _AROUND_M: Final = 0.8 * UM
 _SLACK_M: Final = 0.2 * UM
 """A gap that has become wider by this is cut through (assumed; twice the raster on which it is measured)."""
 
-_RASTER: Final = np.array([d for d in product(np.linspace(-1.0, 1.0, 17), repeat=3) if np.dot(d, d) <= 1.0])
+_RASTER_PITCH: Final = 0.125
+_RASTER: Final = np.array([d for d in product(np.arange(-1.0, 1.01, _RASTER_PITCH), repeat=3) if np.dot(d, d) <= 1.0])
+"""Points in a ball of radius 1 (numerical)."""
 
 
 def place_in_chamber(machine: Machine, body: Body) -> Pose:
@@ -54,18 +57,25 @@ def part(machine: Machine, joints: Iterable[JointState]) -> None:
 
 
 def is_bridged(machine: Machine, joint: JointState) -> bool:
-    """Tell whether both bodies still have material at a joint, no farther apart than what it bridged."""
-    offsets = (_AROUND_M + joint.gap_m) * _RASTER
+    """Tell whether at a joint both bodies still have more than dust no farther apart than what it bridged."""
+    reach_m = _AROUND_M + joint.gap_m
     left = []
     for number, point_m in zip(joint.bodies, joint.points_m, strict=True):
         body = machine.world.bodies[number]
-        there = offsets @ place_in_chamber(machine, body).rotation + np.array(point_m)
-        left.append(offsets[stands(body.sample, there)])
-    if not (len(left[0]) and len(left[1])):
-        return False
+        there = reach_m * _RASTER @ place_in_chamber(machine, body).rotation + np.array(point_m)
+        left.append(reach_m * _RASTER[stands(body.sample, there)])
     squares = [(points**2).sum(axis=1) for points in left]
     apart_m2 = squares[0][:, np.newaxis] + squares[1] - 2 * left[0] @ left[1].T
-    return bool(apart_m2.min() <= (joint.gap_m + _SLACK_M) ** 2)
+    is_near = apart_m2 <= (joint.gap_m + _SLACK_M) ** 2
+    cells_count = min(int(is_near.any(axis=axis).sum()) for axis in (0, 1))
+    return cells_count * (reach_m * _RASTER_PITCH) ** 3 > LEAST_VOLUME_M3
+
+
+def release(machine: Machine) -> None:
+    """Part the joints that nothing bridges any more, and let fall what nothing else holds."""
+    part(machine, [joint for joint in machine.state.world.joints if not is_bridged(machine, joint)])
+    machine.world.choose_carriers(machine.chamber(), machine.tip_m())
+    machine.world.drop_unheld(elapsed_s=machine.clock.monotonic_s())
 
 
 def tear(machine: Machine) -> None:

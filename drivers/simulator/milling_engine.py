@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 
+from drivers.simulator.joints import release
 from drivers.simulator.machine import Machine
 from drivers.simulator.milling import IonProbe, draw_pattern, probe_for
 from drivers.simulator.state import DrawingState
@@ -188,6 +189,8 @@ class MillingEngine:
             body = world.bodies[drawn.body]
             if not body.is_lost:
                 self._machine.settle(body, cuts_of(body, drawn))
+        # A joint whose piece has just come apart may hang on what is only dust.
+        release(self._machine)
 
     def _look_at_result(self, drawing: DrawingState) -> None:
         """Let the processes know what stands in the middle of a finished pattern."""

@@ -1,4 +1,4 @@
-"""A small lift-out: a plain block and one post, a needle without insertion error, and ways to mill and to move."""
+"""A small lift-out: a plain block and one post, a needle that is never quite where it says, ways to mill and move."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import simulators
 
-from drivers.simulator.body_state import EventKind
+from drivers.simulator.bodies import FIRST_PIECE, Body
+from drivers.simulator.body_state import EventKind, NeedleState
+from drivers.simulator.joints import place_in_chamber
 from drivers.simulator.machine import Machine
-from fibsem_runtime.core import CancelToken, ImagePoint, ImageSettings
-from fibsem_runtime.core.units import UM
+from fibsem_runtime.core import CancelToken, ImagePoint, ImageSettings, SpecimenPosition
+from fibsem_runtime.core.units import NM, UM
 from fibsem_runtime.hal import Kinematics, ManipulatorPose, ManipulatorPosition, Microscope
 from fibsem_runtime.hal.shapes import MillingSettings, RectangleShape
 
 PLAIN: dict[str, Any] = {"coating_um": 0, "sputter_nm": 0, "roughness_nm": 0, "crystal_count": 0}
+POST_WIDTH_UM, POST_HEIGHT_UM = 65.0, 24.0
 SCENE: dict[str, Any] = {
     "kind": "lift-out",
     "block": PLAIN | {"map_width_um": 60, "pitch_um": 0.5, "clump_count": 0, "relief_um": 0, "thickness_um": 20},
@@ -27,9 +30,7 @@ SCENE: dict[str, Any] = {
 
 def open_bench(folder: Path | None = None) -> Microscope:
     """Open the instrument, alone or in a folder."""
-    found = simulators.settings(
-        scene=SCENE, handling={"insertion_error_um": 0}, needle={"pitch_um": 1.0, "length_um": 80}
-    )
+    found = simulators.settings(scene=SCENE, needle={"pitch_um": 1.0, "length_um": 80})
     return simulators.microscope(found, state_directory=folder)
 
 
@@ -93,10 +94,18 @@ def sever(instrument: Microscope) -> None:
 
 
 def tip_to(instrument: Microscope, x_um: float, y_um: float, z_um: float) -> None:
-    """Send the needle to a place of the chamber."""
+    """Send the tip to a place of the chamber, as somebody does who sees how far it is off."""
+    needle = needle_of(instrument)
+    x_m, y_m, z_m = map(float, np.array([x_um, y_um, z_um]) * UM - needle.bias_m)
     assert instrument.manipulator is not None
-    target = ManipulatorPosition(x_m=x_um * UM, y_m=y_um * UM, z_m=z_um * UM)
-    instrument.manipulator.move_to(target, cancel=CancelToken())
+    instrument.manipulator.move_to(ManipulatorPosition(x_m=x_m, y_m=y_m, z_m=z_m), cancel=CancelToken())
+
+
+def needle_of(instrument: Microscope) -> NeedleState:
+    """Return the state of the needle."""
+    needle = machine_of(instrument).state.world.needle
+    assert needle is not None
+    return needle
 
 
 def tip_um(instrument: Microscope) -> np.ndarray:
@@ -106,20 +115,89 @@ def tip_um(instrument: Microscope) -> np.ndarray:
 
 def touch(instrument: Microscope, *, until_um: float = -4.0) -> float:
     """Approach the block's left end in steps of half a micrometre and return how far the needle was sent."""
+    insert(instrument)
+    return approach(instrument, (-9.5, -0.5), until_um=until_um)
+
+
+def insert(instrument: Microscope) -> None:
+    """Bring the needle in."""
     assert instrument.manipulator is not None
     instrument.manipulator.insert(ManipulatorPose.WORKING, cancel=CancelToken())
-    tip_to(instrument, -9.5, 0, 20)
-    tip_to(instrument, -9.5, 0, -0.5)
-    x_um = -9.5
-    while machine_of(instrument).state.world.needle.touches is None and x_um < until_um:  # type: ignore[union-attr]
+
+
+def retract(instrument: Microscope) -> None:
+    """Take the needle out."""
+    assert instrument.manipulator is not None
+    instrument.manipulator.retract(cancel=CancelToken())
+
+
+def approach(instrument: Microscope, start_um: tuple[float, float], *, until_um: float) -> float:
+    """Go down at x and z of ``start_um``, on in steps of half a micrometre to a contact; return how far it was sent."""
+    x_um, z_um = start_um
+    tip_to(instrument, x_um, 0, 20)
+    tip_to(instrument, x_um, 0, z_um)
+    while needle_of(instrument).touches is None and x_um < until_um:
         x_um += 0.5
-        tip_to(instrument, x_um, 0, -0.5)
+        tip_to(instrument, x_um, 0, z_um)
     return x_um
 
 
 def weld(instrument: Microscope, x_um: float) -> None:
     """Mill a weld across the place where the needle touches."""
     mill(instrument, [rectangle(x_um, 0.4, 2, 0.5, 2)], current_a=0.74e-9)
+
+
+def lift(instrument: Microscope) -> None:
+    """Raise the tip with what hangs on it by 20 µm and take it out."""
+    tip_to(instrument, *(tip_um(instrument) + np.array([0, 0, 20])))
+    retract(instrument)
+
+
+def go_to_post(instrument: Microscope) -> None:
+    """Bring the left wall of the post in the middle to coincidence, flat to the electron beam."""
+    kinematics, here = Kinematics(instrument.chain), instrument.stage.position()
+    wall = SpecimenPosition(x_m=6e-3 - POST_WIDTH_UM / 2 * UM, y_m=-60 * UM, z_m=POST_HEIGHT_UM * UM)
+    instrument.stage.move_to(kinematics.centre_on(wall, kinematics.electron_pose(here)), cancel=CancelToken())
+
+
+def touch_post(instrument: Microscope, *, until_um: float = -8.0) -> float:
+    """Bring the block on the needle to the post's wall, its upper face just below the post's."""
+    insert(instrument)
+    return approach(instrument, (-14.0, -1.0), until_um=until_um)
+
+
+def weld_to_post(instrument: Microscope, *, depth_um: float = 3.0) -> None:
+    """Mill a weld between the block's right end and the post."""
+    mill(instrument, [rectangle(0.3, 2.3, 1, 6, depth_um)], current_a=0.74e-9)
+
+
+def cut_needle_free(instrument: Microscope) -> None:
+    """Cut the block's left end right beside the tip."""
+    mill(instrument, [rectangle(-8.3, 2.3, 1.5, 12, 22)])
+
+
+def deposit_gas(instrument: Microscope, layer_um: float) -> None:
+    """Let a layer of platinum grow."""
+    gas, machine = instrument.gas_injection, machine_of(instrument)
+    assert gas is not None
+    (line,) = gas.lines
+    gas.prepare(line, cancel=CancelToken())
+    gas.insert(line, cancel=CancelToken())
+    gas.open_valve(line)
+    machine.spend(layer_um * UM / (machine.settings.processes.deposition.gas_nm_per_s * NM))
+    gas.close_valve(line)
+    gas.retract(cancel=CancelToken())
+
+
+def the_piece(instrument: Microscope) -> Body:
+    """Return the block that was lifted out, the first piece."""
+    return machine_of(instrument).world.bodies[FIRST_PIECE]
+
+
+def place_um(instrument: Microscope) -> np.ndarray:
+    """Return where in the chamber the middle of the block's box is."""
+    piece = the_piece(instrument)
+    return np.asarray(place_in_chamber(machine_of(instrument), piece).outward(piece.extent_m.mean(axis=0)) / UM)
 
 
 def ion_brightness(instrument: Microscope) -> float:

@@ -11,30 +11,7 @@ import pytest
 from drivers.simulator.bodies import Carrier
 from drivers.simulator.body_state import EventKind, JointKind
 from drivers.simulator.contact import stands
-from fibsem_runtime.core import CancelToken
 from fibsem_runtime.hal import Microscope
-
-
-@pytest.fixture(scope="module")
-def undercut_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A block cut free on three sides and below, attached on the right."""
-    folder: Path = tmp_path_factory.mktemp("undercut") / "instrument"
-    instrument = bench.open_bench(folder)
-    bench.trench(instrument)
-    bench.undercut(instrument)
-    instrument.driver.close()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def welded_folder(undercut_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The needle welded to the block's free end."""
-    folder: Path = tmp_path_factory.mktemp("welded") / "instrument"
-    instrument = bench.branch(undercut_folder, folder)
-    bench.touch(instrument)
-    bench.weld(instrument, -7)
-    instrument.driver.close()
-    return folder
 
 
 def block_stands(instrument: Microscope) -> np.ndarray:
@@ -51,8 +28,7 @@ def test_the_tip_stops_where_it_touches_follows_less_than_half_and_the_image_bri
     before = bench.ion_brightness(instrument)
     sent_um = bench.touch(instrument)
     assert bench.ion_brightness(instrument) > 1.2 * before
-    needle = bench.machine_of(instrument).state.world.needle
-    assert needle is not None
+    needle = bench.needle_of(instrument)
     assert needle.contact_m is not None
     beyond_um = sent_um - needle.contact_m[0] * 1e6
     assert 0 < beyond_um < 0.6
@@ -65,8 +41,7 @@ def test_pushing_on_is_a_crash_that_the_truth_knows(undercut_folder: Path, tmp_p
     instrument = bench.branch(undercut_folder, tmp_path / "one")
     sent_um = bench.touch(instrument)
     bench.tip_to(instrument, sent_um + 4, 0, -0.5)
-    needle = bench.machine_of(instrument).state.world.needle
-    assert needle is not None
+    needle = bench.needle_of(instrument)
     assert needle.is_damaged
     assert EventKind.CRASH in [kind for kind, _ in bench.events_of(instrument)]
 
@@ -77,8 +52,7 @@ def test_retracting_before_the_sever_tears_nothing_and_frees_nothing(welded_fold
     assert JointKind.WELD in [joint.kind for joint in machine.state.world.joints]
     before = block_stands(instrument)
     assert before.any()
-    assert instrument.manipulator is not None
-    instrument.manipulator.retract(cancel=CancelToken())
+    bench.retract(instrument)
     assert np.array_equal(block_stands(instrument), before)
     assert machine.state.world.pieces == []
     assert machine.state.world.joints == []
@@ -96,8 +70,7 @@ def test_after_the_sever_the_needle_carries_the_block_away(welded_folder: Path, 
     assert (body.carrier, body.is_lost) == (Carrier.MANIPULATOR, False)
     there = machine.world.place_of(body, machine.chamber(), machine.tip_m()).outward(np.zeros(3))
     tip_um = bench.tip_um(instrument)
-    x_um, y_um, z_um = (float(v) * 1e6 for v in machine.state.world.needle.position_m)  # type: ignore[union-attr]
-    bench.tip_to(instrument, x_um, y_um, z_um + 20)
+    bench.tip_to(instrument, *(tip_um + np.array([0, 0, 20])))
     moved = machine.world.place_of(body, machine.chamber(), machine.tip_m()).outward(np.zeros(3))
     assert (moved - there) * 1e6 == pytest.approx(bench.tip_um(instrument) - tip_um, abs=0.05)
     assert not body.is_lost
