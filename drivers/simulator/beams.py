@@ -327,6 +327,8 @@ def _record(frame_id: str, view: View, settings: ImageSettings, sights: Sequence
                 up=as_triple(one.view.up),
                 direction=as_triple(one.view.direction),
                 cut_count=len(one.body.sample.cuts),
+                carrier=one.body.carrier,
+                held_by=one.held_by,
             )
             for one in sights
         ],

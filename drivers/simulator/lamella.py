@@ -32,14 +32,17 @@ _NOTHING: Final = LamellaTruth(
 )
 
 
-def measure_lamella(sample: Sample, target: SpecimenPosition, ion_view: View) -> LamellaTruth:
+def measure_lamella(
+    sample: Sample, target: SpecimenPosition, ion_view: View, *, held_by: tuple[str, ...] | None = None
+) -> LamellaTruth:
     """Measure the lamella whose centre should be at ``target``.
 
     Thickness: across the beam that milled it (the normal of the slab), over the central half of its width and of its
     length along the beam, where the thinned leading edge and the foot are left out; median of what stands, least (0
     where there is a hole) and greatest. No thickness is given while a trench is not cut through, and nothing at all
     where no slab stands.
-    Offset: centre of the slab from the target, in the axes of ``ion_view``.
+    Offset: centre of the slab from the target, in the axes of ``ion_view``. ``held_by``: what holds a piece that was
+    cut free; without it the sides of the slab that hang together with the rest of the sample are named.
     """
     site = open_site(sample, target, ion_view)
     slab = slab_at(site) if site is not None else None
@@ -55,7 +58,7 @@ def measure_lamella(sample: Sample, target: SpecimenPosition, ion_view: View) ->
     offset = ImagePoint(
         (slab.left_m + slab.right_m) / 2 - float(site.target_m[0]), float(middle.mean() - site.target_m[1])
     )
-    attached = attached_sides(site, slab)
+    attached = attached_sides(site, slab) if held_by is None else held_by
     if not slab.is_through:
         return LamellaTruth(
             thickness_m=None, thickness_min_m=None, thickness_max_m=None, offset=offset, attached_to=attached

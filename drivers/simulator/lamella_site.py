@@ -77,7 +77,7 @@ class Site:
 def open_site(sample: Sample, target: SpecimenPosition, ion_view: View) -> Site | None:
     """Look at a target along the beam that milled it last; None where no cut has come near."""
     place = np.array([target.x_m, target.y_m, target.z_m])
-    near = [c for c in sample.cuts if _is_near(c, place)]
+    near = [c for c in sample.cuts if c.is_milled and _is_near(c, place)]
     if not near:
         return None
     view = _turned_along(ion_view, near[-1].axes[2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -137,7 +139,9 @@ def _complete(site: Site, u_m: float, edges_m: tuple[float, float], limit_m: flo
     reach_m = _reach_m(edges_m)
     middle_m = (edges_m[0] + edges_m[1]) / 2
     beside_m = (middle_m - reach_m, middle_m + reach_m)
-    left_m, right_m = (_end(site, u_m, beside_m, limit_m, side=side) for side in (-1, 1))
+    left_m, right_m = _trimmed(
+        site, middle_m, limit_m, [_end(site, u_m, beside_m, limit_m, side=side) for side in (-1, 1)]
+    )
     if right_m - left_m < MIN_WIDTH_M:
         return None
     u = np.linspace((3 * left_m + right_m) / 4, (left_m + 3 * right_m) / 4, _CENTRAL_COUNT)
@@ -157,6 +161,28 @@ def _complete(site: Site, u_m: float, edges_m: tuple[float, float], limit_m: flo
         limit_m=limit_m,
         is_through=is_through,
     )
+
+
+def _trimmed(site: Site, v_m: float, limit_m: float, ends_m: Sequence[float]) -> tuple[float, float]:
+    """Return the ends without what lies beyond the last of the slab on either side, where it ends inside its trenches.
+
+    A hole in its middle does not end it.
+    """
+
+    def stands(u: Floats) -> NDArray[np.bool_]:
+        return np.isfinite(site.survey(u, np.full_like(u, v_m), limit_m)[:, FIRST_LEFT])
+
+    u = np.linspace(ends_m[0], ends_m[1], max(2, math.ceil((ends_m[1] - ends_m[0]) / COLUMN_STEP_M) + 1))
+    held = np.flatnonzero(stands(u))
+    if not len(held):
+        return ends_m[0], ends_m[0]
+    inner = u[held[[0, -1]]]
+    outer = u[np.clip([held[0] - 1, held[-1] + 1], 0, len(u) - 1)]
+    for _ in range(_HALVING_COUNT):
+        middle = (inner + outer) / 2
+        on = stands(middle)
+        inner, outer = np.where(on, middle, inner), np.where(on, outer, middle)
+    return float(inner[0]), float(inner[1])
 
 
 def _reach_m(edges_m: tuple[float, float]) -> float:

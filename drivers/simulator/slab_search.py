@@ -84,6 +84,23 @@ def find_slabs(sample: Sample) -> list[Slab]:
     return sorted(found, key=lambda slab: (float(slab.view.origin[0]), slab.left_m, slab.bottom_m))
 
 
+def was_taken_out(slab: Slab, sample: Sample) -> bool:
+    """Tell whether a piece was taken out above the middle of a slab: what is left is the ridge that it stood on."""
+    middle = slab.point((slab.left_m + slab.right_m) / 2, (slab.bottom_m + slab.top_m) / 2)
+    up = -slab.view.direction
+    heights_m = np.arange(0.0, (float(sample.top_m.max()) - middle[2]) / up[2], 0.5 * UM)
+    above = middle + np.multiply.outer(heights_m, up)
+    return any(not cut.is_milled and _reaches(cut, above) for cut in sample.cuts)
+
+
+def _reaches(cut: Cut, points: NDArray[np.float64]) -> bool:
+    """Tell whether one of (n, 3) points lies within what a cut removes."""
+    u, v, w = cut.axes @ (points - cut.origin).T
+    columns, rows = np.rint((u - cut.u0_m) / cut.du_m).astype(int), np.rint((v - cut.v0_m) / cut.dv_m).astype(int)
+    inside = (rows >= 0) & (rows < cut.front_m.shape[0]) & (columns >= 0) & (columns < cut.front_m.shape[1])
+    return bool((w[inside] < cut.front_m[rows[inside], columns[inside]]).any())
+
+
 def find_gaps(cuts: Sequence[Cut], *, widest_m: float) -> list[Gap]:
     """Return what lies between any two trenches milled in one pose, the narrowest first."""
     return sorted(_gaps(cuts, widest_m), key=lambda gap: gap.width_m)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from drivers.simulator.bodies import Carrier
 from drivers.simulator.body_state import PieceState, WorldState
 from drivers.simulator.detector_look import STANDARD
 from drivers.simulator.process_state import ProcessState
@@ -131,7 +132,7 @@ class MachineState(State):
 
 
 class SightRecord(State):
-    """One body of a frame: the frame's rays in the body's own frame, and how many of its cuts there were."""
+    """One body of a frame: the frame's rays in the body's own frame, how many of its cuts there were, what held it."""
 
     body: int
     origin_m: Triple
@@ -139,6 +140,8 @@ class SightRecord(State):
     up: Triple
     direction: Triple
     cut_count: int
+    carrier: Carrier
+    held_by: tuple[int, ...]
 
 
 class FrameRecord(State):

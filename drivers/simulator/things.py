@@ -17,7 +17,7 @@ from drivers.simulator.lamella import measure_lamella
 from drivers.simulator.prism import WIDEST_M, PrismThing
 from drivers.simulator.sample import Sample
 from drivers.simulator.slab import Slab
-from drivers.simulator.slab_search import MAX_GAP_M, Gap, find_gaps, find_slabs
+from drivers.simulator.slab_search import MAX_GAP_M, Gap, find_gaps, find_slabs, was_taken_out
 from fibsem_runtime.core import SpecimenPosition
 from fibsem_runtime.core.units import NM, UM
 from fibsem_runtime.hal.truth import LamellaTruth, ObjectClass
@@ -30,6 +30,9 @@ _FACE_M: Final = 10 * NM
 _BEFORE_ENTRY_M: Final = 3 * UM
 """How far before the plane of entry the slab may begin, because the surface is not flat (assumed)."""
 
+
+_THINNED_FRACTION: Final = 0.5
+"""A slab that is thinner than this part of its piece was milled into it; a thicker one is the piece (assumed)."""
 
 _NOTHING_HELD: Final[Mapping[int, tuple[str, ...]]] = {}
 
@@ -62,11 +65,15 @@ class Thing(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SlabThing:
-    """A lamella: what is seen of a slab between two trenches, its surface and its milled faces, attached or not."""
+    """A lamella: what is seen of a slab between two trenches, its surface and its milled faces, attached or not.
+
+    ``held_by`` names what holds it where it is a part of a piece.
+    """
 
     slab: Slab
     sample: Sample
     body: int
+    held_by: tuple[str, ...] | None = None
 
     @property
     def object_class(self) -> ObjectClass:
@@ -104,7 +111,7 @@ class SlabThing:
 
     @property
     def attached_to(self) -> tuple[str, ...]:
-        """Name the sides that hold it."""
+        """Name the sides that hold it, or what holds the piece that it is a part of."""
         return self._measured.attached_to
 
     @cached_property
@@ -112,7 +119,8 @@ class SlabThing:
         slab = self.slab
         middle = slab.point((slab.left_m + slab.right_m) / 2, (slab.bottom_m + slab.top_m) / 2)
         x_m, y_m, z_m = map(float, middle)
-        return measure_lamella(self.sample, SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m), slab.view)
+        target = SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m)
+        return measure_lamella(self.sample, target, slab.view, held_by=self.held_by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +172,26 @@ def _things_of(body: Body, *, is_serial: bool, held_by: tuple[str, ...]) -> Sequ
             return find_posts(body.sample, body.number)
         case BodyKind.RECEIVER:
             return find_bars(body.sample, body.number)
-    slabs = [SlabThing(slab, body.sample, body.number) for slab in find_slabs(body.sample)]
-    is_block = is_serial and (body.kind is BodyKind.BLOCK or body.carrier is Carrier.MANIPULATOR)
-    object_class = ObjectClass.VOLUME_BLOCK if is_block else ObjectClass.LAMELLA
     if body.kind is BodyKind.PIECE:
-        return slabs or [WholeThing(body, object_class, held_by)]
+        is_block = is_serial and body.carrier is Carrier.MANIPULATOR
+        return _things_of_piece(body, ObjectClass.VOLUME_BLOCK if is_block else ObjectClass.LAMELLA, held_by)
+    left = [slab for slab in find_slabs(body.sample) if not was_taken_out(slab, body.sample)]
+    slabs = [SlabThing(slab, body.sample, body.number) for slab in left]
+    object_class = ObjectClass.VOLUME_BLOCK if is_serial and body.kind is BodyKind.BLOCK else ObjectClass.LAMELLA
     gaps = _wide_gaps(body.sample, [thing.slab for thing in slabs])
     return [*slabs, *(PrismThing(gap, body.sample, object_class, body.number) for gap in gaps)]
+
+
+def _things_of_piece(body: Body, object_class: ObjectClass, held_by: tuple[str, ...]) -> Sequence[Thing]:
+    """Return the thinned part of a piece where there is one, else the whole piece as one object."""
+    slabs = [SlabThing(slab, body.sample, body.number, held_by) for slab in find_slabs(body.sample)]
+    if not slabs:
+        return [WholeThing(body, object_class, held_by)]
+    thinnest = min(slabs, key=lambda thing: thing.slab.top_m - thing.slab.bottom_m)
+    across_m = float(np.ptp(body.corners_m() @ thinnest.slab.view.up))
+    if thinnest.slab.top_m - thinnest.slab.bottom_m < _THINNED_FRACTION * across_m:
+        return [thinnest]
+    return [WholeThing(body, object_class, held_by, thinnest.thickness_m)]
 
 
 def _wide_gaps(sample: Sample, slabs: Sequence[Slab]) -> list[Gap]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drivers.simulator.bodies import Body, BodyKind
+from drivers.simulator.bodies import Body, BodyKind, Floats
 from drivers.simulator.body_state import BodyEvent
 from drivers.simulator.frame_truth import frame_truth
 from drivers.simulator.lamella import measure_lamella
 from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.optics import first_hit
 from drivers.simulator.region import Region
-from drivers.simulator.sample import Sample
 from drivers.simulator.scenery import Layer
 from drivers.simulator.sites import find_sites
 from drivers.simulator.state import FrameRecord, SightRecord
@@ -30,7 +30,7 @@ class SimulatorTruth:
     """Answers about one machine."""
 
     machine: Machine
-    _census: dict[tuple[tuple[int, int], ...], list[Thing]] = field(default_factory=dict, init=False, repr=False)
+    _census: dict[tuple[object, ...], list[Thing]] = field(default_factory=dict, init=False, repr=False)
 
     def sites(self) -> tuple[Site, ...]:
         """Return a site for every place of the sample where work makes sense."""
@@ -44,11 +44,45 @@ class SimulatorTruth:
         """
         record = self._record(frame_id)
         view, place = _view(record), _image_point(record, point)
-        return first_hit(self._sample_of(record), view, place) or _on_film(view, place)
+        along_m = min(self._distance_m(sight, place) for sight in record.sights)
+        if not np.isfinite(along_m):
+            return _on_film(view, place)
+        start = view.origin + place.x_m * view.right + place.y_m * view.up
+        return _position(start + along_m * view.direction)
+
+    def _distance_m(self, sight: SightRecord, place: ImagePoint) -> float:
+        """Return how far along the beam a body of a frame is met, infinite where it is not."""
+        view = _view(sight)
+        hit = first_hit(self._body_of(sight).sample, view, place)
+        return math.inf if hit is None else float((_vector(hit) - view.origin) @ view.direction)
 
     def lamella(self, target: SpecimenPosition) -> LamellaTruth:
-        """Measure the lamella at ``target``, seen along the ion beam as it stands now."""
-        return measure_lamella(self.machine.sample, target, self.machine.view(BeamType.ION))
+        """Measure the lamella at ``target``, seen along the ion beam as it stands now.
+
+        Of a piece that was cut free, wherever it is now, ``attached_to`` names the kinds of the bodies that hold it.
+        """
+        machine, view = self.machine, self.machine.view(BeamType.ION)
+        piece = self._piece_at(_vector(target))
+        if piece is None:
+            return measure_lamella(machine.sample, target, view)
+        place = machine.world.place_of(piece, machine.chamber(), machine.tip_m())
+        held_by = self._kinds(self.held_by(piece.number))
+        there = _position(place.inward(_vector(target)))
+        return measure_lamella(piece.sample, there, place.look(view), held_by=held_by)
+
+    def _piece_at(self, target_m: Floats) -> Body | None:
+        """Return the piece whose box a point of the specimen frame lies in, the one whose middle is nearest."""
+        machine = self.machine
+        found: list[tuple[float, Body]] = []
+        for body in machine.world.near(machine.base):
+            at = machine.world.place_of(body, machine.chamber(), machine.tip_m()).inward(target_m)
+            low, high = body.extent_m
+            if body.kind is BodyKind.PIECE and ((at >= low) & (at <= high)).all():
+                found.append((float(np.linalg.norm(at - (low + high) / 2)), body))
+        return min(found, key=lambda one: one[0])[1] if found else None
+
+    def _kinds(self, numbers: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.machine.world.bodies[number].kind.value for number in numbers)
 
     def undamaged_thickness_m(self, target: SpecimenPosition) -> float | None:
         """Return how much of the lamella at ``target`` lies between its dead layers, m; None where it has no thickness.
@@ -65,7 +99,7 @@ class SimulatorTruth:
 
     def held_by(self, number: int) -> tuple[int, ...]:
         """Return the numbers of the bodies that joints connect a body to, over others too; empty for a lost one."""
-        return tuple(sorted(self.machine.world.joined_to(number)))
+        return self.machine.world.held_by(number)
 
     def needle_tip(self) -> tuple[float, float, float] | None:
         """Return where the needle's tip really is in the chamber, m; None while it is out."""
@@ -80,24 +114,22 @@ class SimulatorTruth:
             Layer(number=body.number, sample=body.sample, view=_view(sight))
             for body, sight in zip(bodies, record.sights, strict=True)
         ]
-        return frame_truth(layers, _region(record), self._things(bodies))
+        return frame_truth(layers, _region(record), self._things(record, bodies))
 
     def _body_of(self, sight: SightRecord) -> Body:
-        """Return a body of a frame with the cuts that it had by then."""
+        """Return a body of a frame with the cuts that it had by then, carried as it was."""
         body = self.machine.world.bodies[sight.body]
-        return replace(body, sample=replace(body.sample, cuts=body.sample.cuts[: sight.cut_count]))
+        sample = replace(body.sample, cuts=body.sample.cuts[: sight.cut_count])
+        return replace(body, sample=sample, carrier=sight.carrier)
 
-    def _things(self, bodies: Sequence[Body]) -> list[Thing]:
+    def _things(self, record: FrameRecord, bodies: Sequence[Body]) -> list[Thing]:
         """Return the objects of a state of the bodies; finding and measuring them takes longer than a frame."""
-        state = (*((body.number, len(body.sample.cuts)) for body in bodies), (-1, self.machine.state.write_count))
+        known = [(sight.body, sight.cut_count, sight.carrier, sight.held_by) for sight in record.sights]
+        state = (*known, self.machine.state.write_count)
         if state not in self._census:
-            world = self.machine.world
-            held_by = {
-                body.number: tuple(world.bodies[number].kind.value for number in sorted(world.joined_to(body.number)))
-                for body in bodies
-            }
+            held_by = {sight.body: self._kinds(sight.held_by) for sight in record.sights}
             self._census.clear()
-            is_serial = any(body.kind is BodyKind.RECEIVER for body in world.bodies.values())
+            is_serial = any(body.kind is BodyKind.RECEIVER for body in self.machine.world.bodies.values())
             self._census[state] = find_things(bodies, is_serial=is_serial, held_by=held_by)
         return self._census[state]
 
@@ -106,9 +138,6 @@ class SimulatorTruth:
         if record is None:
             raise ExperimentError(f"frame {frame_id!r} was not taken with this simulator; give one of its frames")
         return record
-
-    def _sample_of(self, record: FrameRecord) -> Sample:
-        return replace(self.machine.sample, cuts=self.machine.sample.cuts[: record.sights[0].cut_count])
 
 
 def _view(record: FrameRecord | SightRecord) -> View:
@@ -142,5 +171,13 @@ def _on_film(view: View, place: ImagePoint) -> SpecimenPosition:
     start = view.origin + place.x_m * view.right + place.y_m * view.up
     if abs(view.direction[2]) < 1e-6:
         raise ExperimentError("the frame looks along the film and shows nothing there; choose a pixel on the sample")
-    x_m, y_m, z_m = (float(value) for value in start - start[2] / view.direction[2] * view.direction)
+    return _position(start - start[2] / view.direction[2] * view.direction)
+
+
+def _position(vector: Floats) -> SpecimenPosition:
+    x_m, y_m, z_m = map(float, vector)
     return SpecimenPosition(x_m=x_m, y_m=y_m, z_m=z_m)
+
+
+def _vector(position: SpecimenPosition) -> Floats:
+    return np.array([position.x_m, position.y_m, position.z_m])

@@ -20,10 +20,11 @@ NEAR_M: Final = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class BodySight:
-    """A body and a beam's rays in the body's own frame."""
+    """A body, a beam's rays in the body's own frame, and the numbers of the bodies that hold it."""
 
     body: Body
     view: View
+    held_by: tuple[int, ...]
 
 
 class World:
@@ -64,7 +65,10 @@ class World:
 
     def sights(self, view: View, base: Body, chamber: Pose, tip_m: Floats) -> list[BodySight]:
         """Return what rays of the specimen frame can meet: ``base`` first, then everything else that is near it."""
-        return [BodySight(body=b, view=self.place_of(b, chamber, tip_m).look(view)) for b in self.near(base)]
+        return [
+            BodySight(body=b, view=self.place_of(b, chamber, tip_m).look(view), held_by=self.held_by(b.number))
+            for b in self.near(base)
+        ]
 
     def near(self, base: Body) -> list[Body]:
         """Return a body of the scene and after it everything that is there and near it."""
@@ -114,6 +118,10 @@ class World:
     def is_held(self, number: int) -> bool:
         """Tell whether joints connect a piece to the scene or to the manipulator."""
         return any(other < FIRST_PIECE for other in self.joined_to(number))
+
+    def held_by(self, number: int) -> tuple[int, ...]:
+        """Return the numbers of `joined_to` in order."""
+        return tuple(sorted(self.joined_to(number)))
 
     def joined_to(self, number: int) -> set[int]:
         """Return the bodies that joints connect a body to, over others too."""

@@ -155,9 +155,18 @@ def lift(instrument: Microscope) -> None:
 
 def go_to_post(instrument: Microscope) -> None:
     """Bring the left wall of the post in the middle to coincidence, flat to the electron beam."""
+    wall_m = 6e-3 - POST_WIDTH_UM / 2 * UM
+    _go_to(instrument, SpecimenPosition(x_m=wall_m, y_m=-60 * UM, z_m=POST_HEIGHT_UM * UM))
+
+
+def go_to_block(instrument: Microscope) -> None:
+    """Bring the place that was trenched to coincidence, flat to the electron beam."""
+    _go_to(instrument, SpecimenPosition(x_m=0.0, y_m=0.0, z_m=20 * UM))
+
+
+def _go_to(instrument: Microscope, place: SpecimenPosition) -> None:
     kinematics, here = Kinematics(instrument.chain), instrument.stage.position()
-    wall = SpecimenPosition(x_m=6e-3 - POST_WIDTH_UM / 2 * UM, y_m=-60 * UM, z_m=POST_HEIGHT_UM * UM)
-    instrument.stage.move_to(kinematics.centre_on(wall, kinematics.electron_pose(here)), cancel=CancelToken())
+    instrument.stage.move_to(kinematics.centre_on(place, kinematics.electron_pose(here)), cancel=CancelToken())
 
 
 def touch_post(instrument: Microscope, *, until_um: float = -8.0) -> float:
