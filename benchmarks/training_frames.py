@@ -188,7 +188,7 @@ def random_optics(rng: np.random.Generator) -> OpticsSettings:
             "ion": look("ion"),
             "electron": look("electron"),
             "curtain_fraction": other(usual.curtain_fraction),
-            "shadow_depth_um": other(usual.shadow_depth_um),
+            "shadow_floor_fraction": min(1.0, other(usual.shadow_floor_fraction)),
         }
     )
 

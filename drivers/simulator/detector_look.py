@@ -41,7 +41,7 @@ class DetectorLooks(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tld: DetectorLook = DetectorLook(slope_ratio=0.6, shadow_ratio=2.5, detected_ratio=1.5)
+    tld: DetectorLook = DetectorLook(slope_ratio=0.6, shadow_ratio=1.6, detected_ratio=1.5)
     ice: DetectorLook = DetectorLook(slope_ratio=0.5, shadow_ratio=1.0, detected_ratio=0.3)
 
 

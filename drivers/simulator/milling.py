@@ -145,6 +145,7 @@ def _open_cut(shape: Shape, view: View, probe: IonProbe) -> Cut:
         v0_m=-(rows - 1) / 2 * dv_m,
         dv_m=dv_m,
         front_m=np.full((rows, columns), -np.inf, np.float32),
+        drawn_m=np.array([[-half_u_m, -half_v_m], [half_u_m, half_v_m]]),
     )
 
 

@@ -244,7 +244,6 @@ def _look(conditions: Conditions, optics: OpticsSettings, pixel_m: float) -> Loo
     look[Look.MILLED_FRACTION] = beam.milled_fraction
     look[Look.UNDERSIDE_FRACTION] = optics.underside_fraction
     look[Look.SOFTNESS] = 1 / (beam.grazing_ratio - 1)
-    look[Look.SHADOW_DEPTH_M] = optics.shadow_depth_um * UM
     look[Look.SHADOW_FLOOR_FRACTION] = optics.shadow_floor_fraction
     look[Look.BACKGROUND] = optics.background_fraction
     look[Look.TEXTURE_FRACTION] = beam.texture_fraction if optics.texture else 0.0

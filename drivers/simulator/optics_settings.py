@@ -10,8 +10,8 @@ from drivers.simulator.charging import ChargingSettings
 class BeamLook(BaseModel):
     """How one beam sees materials and slopes; signals are relative to film at normal incidence, all assumed.
 
-    The secant law and edge brightening are physics.md section 7; a trench floor at about a quarter of the surface is
-    fibsem-os' scene (#749, same section). ``detected_fraction`` of electrons was chosen so that neighbouring pixels
+    The secant law and edge brightening are physics.md section 7; fibsem-os' scene has trench floors at a quarter of
+    the surface (#749, same section), a real waffle at 0.4 of it. ``detected_fraction`` of electrons was chosen so that neighbouring pixels
     of an overview correlate by about 0.16 at 25 pA and 0.2 us (#900, same section); what the present optics give at
     other pixel sizes is in docs/validation.md.
     """
@@ -83,8 +83,9 @@ class OpticsSettings(BaseModel):
     )
     underside_fraction: float = Field(0.35, ge=0, description="signal of a lower surface; assumed")
     background_fraction: float = Field(0.02, ge=0, description="signal where nothing is hit; assumed")
-    shadow_depth_um: float = Field(3.0, gt=0, description="depth at which a trench is dark; assumed")
-    shadow_floor_fraction: float = Field(0.10, ge=0, le=1, description="signal left at great depth; assumed")
+    shadow_floor_fraction: float = Field(
+        0.50, ge=0, le=1, description="signal left where no sky is seen; assumed, see docs/simulator-images.md"
+    )
     texture_wavelengths_um: tuple[float, ...] = (3.0, 0.6, 0.12, 0.024)
     texture_exponent: float = Field(0.1, ge=0, description="roughness falls with wavelength to this power; assumed")
     curtain_fraction: float = Field(0.10, ge=0, description="streaks on milled faces; assumed")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from drivers.simulator.aim import rays_through, take_aim
 from drivers.simulator.bands import in_bands
 from drivers.simulator.culling import TILE_SHIFT, sort_into_tiles, tile_count, visible_cuts, visible_window
+from drivers.simulator.openings import opening_areas_m2
 from drivers.simulator.region import Region
 from drivers.simulator.sample import Sample
 from drivers.simulator.shading import draw_rows, locate_rows
@@ -55,7 +56,8 @@ def prepare(sample: Sample, view: View, region: Region) -> Scene:
     solid = pack_solid(sample)
     z_range_m = solid.z_range_m(visible_window(sample, rays, region, solid.z_range_m()))
     seen, boxes_px = visible_cuts(sample, view, region, z_range_m)
-    cuts = pack_cuts(seen)
+    areas_m2 = {id(cut): area_m2 for cut, area_m2 in zip(sample.cuts, opening_areas_m2(sample.cuts), strict=True)}
+    cuts = pack_cuts(seen, [areas_m2[id(cut)] for cut in seen])
     firsts, members = sort_into_tiles(boxes_px, region)
     aim = take_aim(sample, solid, cuts, rays, z_range_m)
     raster = np.array([region.left_px, region.top_px, TILE_SHIFT, tile_count(region.width_px), _PATCH_SHIFT], np.int64)

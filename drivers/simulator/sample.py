@@ -44,7 +44,8 @@ class Cut:
     gone when ``w < front_m[v, u]``, interpolated linearly between the samples at ``u0 + i du`` and ``v0 + j dv``;
     ``-inf`` where the beam has removed nothing. Where a ray has passed through all material, the left-over dose goes on
     as virtual length, so that the front is smooth in v and an edge is exact to about a nanometre. ``is_milled`` is
-    False for a cut that only says where a body ends.
+    False for a cut that only says where a body ends. ``drawn_m``: (2, 2) lowest and highest (u, v) of the drawn shape,
+    None where nothing was drawn.
     """
 
     origin: NDArray[np.float64]
@@ -55,6 +56,7 @@ class Cut:
     dv_m: float
     front_m: NDArray[np.float32]
     is_milled: bool = True
+    drawn_m: NDArray[np.float64] | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,20 +28,18 @@ class Look(IntEnum):
     MILLED_FRACTION = 0
     UNDERSIDE_FRACTION = 1
     SOFTNESS = 2
-    SHADOW_DEPTH_M = 3
-    SHADOW_FLOOR_FRACTION = 4
-    BACKGROUND = 5
-    TEXTURE_FRACTION = 6
-    CURTAIN_FRACTION = 7
-    CURTAIN_WIDTH_M = 8
-    RANGE_M = 9
-    TRANSPARENCY_FRACTION = 10
+    SHADOW_FLOOR_FRACTION = 3
+    BACKGROUND = 4
+    TEXTURE_FRACTION = 5
+    CURTAIN_FRACTION = 6
+    CURTAIN_WIDTH_M = 7
+    RANGE_M = 8
+    TRANSPARENCY_FRACTION = 9
 
 
 _MILLED = int(Look.MILLED_FRACTION)
 _UNDERSIDE = int(Look.UNDERSIDE_FRACTION)
 _SOFTNESS = int(Look.SOFTNESS)
-_SHADOW_DEPTH = int(Look.SHADOW_DEPTH_M)
 _SHADOW_FLOOR = int(Look.SHADOW_FLOOR_FRACTION)
 _BACKGROUND = int(Look.BACKGROUND)
 _TEXTURE = int(Look.TEXTURE_FRACTION)
@@ -192,7 +190,8 @@ def shade(
         rough *= 1.0 + (_WALL_ROUGHNESS - 1.0) * milled
         if look[_CURTAIN] > 0.0:
             signal *= 1.0 + look[_CURTAIN] * milled * curtains(look, volume, frame, cut, x, y, z)
-        open_share = math.exp(np.float32(-depth_m / look[_SHADOW_DEPTH]))
+        # What the middle of a round hole sees of its mouth, as a share of the sky.
+        open_share = frame[cut, 17] / (frame[cut, 17] + depth_m * depth_m)
         sky = look[_SHADOW_FLOOR] + (1.0 - look[_SHADOW_FLOOR]) * open_share
     gain = (1.0 + look[_SOFTNESS]) / (max(cosine, 0.0) + look[_SOFTNESS])
     return signal * gain * sky * (1.0 + rough), sky

@@ -5,7 +5,9 @@ Compiled code gets few flat arrays, because every array handed from function to 
 
 from __future__ import annotations
 
+import math
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -62,8 +64,9 @@ class Solid:
 class PackedCuts:
     """All cuts in flat arrays.
 
-    ``frame``: (cuts, 17) float64, origin, axes row by row, u0, du, v0, dv, largest front. ``size``: (cuts, 7) int64,
-    samples in u and v, start of the front, start and blocks a row of the fine and coarse bounds, all in ``fronts``.
+    ``frame``: (cuts, 18) float64, origin, axes row by row, u0, du, v0, dv, largest front, area of its hole over pi.
+    ``size``: (cuts, 7) int64, samples in u and v, start of the front, start and blocks a row of the fine and coarse
+    bounds, all in ``fronts``.
     """
 
     frame: NDArray[np.float64]
@@ -163,8 +166,8 @@ def _join(bounds: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     return joined
 
 
-def pack_cuts(cuts: list[Cut]) -> PackedCuts:
-    """Return cuts laid end to end, in their order."""
+def pack_cuts(cuts: list[Cut], hole_areas_m2: Sequence[float]) -> PackedCuts:
+    """Return cuts laid end to end, in their order, with the areas of the holes that they belong to."""
     sizes: list[list[int]] = []
     end = 0
     for cut in cuts:
@@ -174,7 +177,7 @@ def pack_cuts(cuts: list[Cut]) -> PackedCuts:
         sizes.append([columns, rows, starts[0], starts[1], fine[1], starts[2], coarse[1]])
         end = starts[3]
     size = np.array(sizes, np.int64).reshape(-1, 7)
-    frame = np.array([_frame(c) for c in cuts], np.float64).reshape(-1, 17)
+    frame = np.array([_frame(c, a) for c, a in zip(cuts, hole_areas_m2, strict=True)], np.float64).reshape(-1, 18)
     fronts = np.empty(max(end, 1), np.float32)
 
     def lay(first: int, last: int) -> None:
@@ -216,5 +219,6 @@ def bound_fronts(
             fronts[target + row * target_columns + column] = lowest
 
 
-def _frame(cut: Cut) -> list[float]:
-    return [*map(float, cut.origin), *map(float, cut.axes.ravel()), cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m, 0.0]
+def _frame(cut: Cut, hole_area_m2: float) -> list[float]:
+    place = [*map(float, cut.origin), *map(float, cut.axes.ravel())]
+    return [*place, cut.u0_m, cut.du_m, cut.v0_m, cut.dv_m, 0.0, hole_area_m2 / math.pi]

@@ -27,7 +27,7 @@ from fibsem_runtime.core import BeamSettings, StagePosition
 from fibsem_runtime.core.errors import ExperimentError, StorageError
 from fibsem_runtime.hal.shapes import MillingSettings, Shape
 
-FORMAT = 4
+FORMAT = 5
 
 Triple = tuple[float, float, float]
 
@@ -229,7 +229,12 @@ class StateDirectory:
 
     def save_cuts(self, name: str, cuts: list[Cut]) -> None:
         """Write the cuts of one pattern under a name that was never used."""
-        arrays = {f"{field.name}_{i}": getattr(cut, field.name) for i, cut in enumerate(cuts) for field in fields(Cut)}
+        arrays = {
+            f"{field.name}_{i}": getattr(cut, field.name)
+            for i, cut in enumerate(cuts)
+            for field in fields(Cut)
+            if getattr(cut, field.name) is not None
+        }
         temporary = self.path / f"{name}.tmp"
         with _storage(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -301,4 +306,5 @@ def _cut_from(arrays: Any, number: int) -> Cut:
         dv_m=float(arrays[f"dv_m_{number}"]),
         front_m=arrays[f"front_m_{number}"],
         is_milled=bool(arrays[f"is_milled_{number}"]),
+        drawn_m=arrays[drawn] if (drawn := f"drawn_m_{number}") in arrays else None,
     )

@@ -163,7 +163,7 @@ def _optics(usual: OpticsSettings, rng: np.random.Generator) -> dict[str, Any]:
         "ion": _look(usual.ion, rng),
         "electron": _look(usual.electron, rng),
         "curtain_fraction": _other(usual.curtain_fraction, rng),
-        "shadow_depth_um": _other(usual.shadow_depth_um, rng),
+        "shadow_floor_fraction": min(1.0, _other(usual.shadow_floor_fraction, rng)),
     }
 
 

@@ -115,7 +115,14 @@ def make_trench(
     dose = along[:, None] * across[None, :]
     front = np.where(dose > 1e-3, -depth_m / 2 + depth_m * dose, -np.inf)
     return Cut(
-        origin=np.array(origin), axes=axes, u0_m=u[0], du_m=du_m, v0_m=v[0], dv_m=dv_m, front_m=front.astype(np.float32)
+        origin=np.array(origin),
+        axes=axes,
+        u0_m=u[0],
+        du_m=du_m,
+        v0_m=v[0],
+        dv_m=dv_m,
+        front_m=front.astype(np.float32),
+        drawn_m=np.array([[u_m - width_m / 2, v_low_m], [u_m + width_m / 2, v_high_m]]),
     )
 
 

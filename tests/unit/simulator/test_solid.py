@@ -85,7 +85,7 @@ def test_the_bounds_of_a_cut_are_the_lowest_fronts_of_its_blocks(shape: tuple[in
     front_m = np.random.default_rng(1).normal(0, 1e-6, shape).astype(np.float32)
     front_m[0, 0] = -np.inf
     cut = Cut(origin=np.zeros(3), axes=np.eye(3), u0_m=0.0, du_m=1e-8, v0_m=0.0, dv_m=1e-8, front_m=front_m)
-    packed = pack_cuts([cut, cut])
+    packed = pack_cuts([cut, cut], [1e-12, 2e-12])
     expected = np.maximum(front_m, solid.UNTOUCHED_M)
     for size in packed.size:
         for start, across, side in ((size[3], size[4], 8), (size[5], size[6], 32)):
