@@ -21,6 +21,7 @@ from fibsem_runtime.learning.checkpoint import Scaling
 from fibsem_runtime.learning.dataset import CLASSES
 from fibsem_runtime.learning.deploy import write_deployed
 from fibsem_runtime.learning.foreign import Frame, Original, read_original
+from fibsem_runtime.learning.upsampling import convolve_before_doubling
 
 Watch: TypeAlias = Callable[[str, int, int], None]
 """Told what is being done and how many of how many images are compared."""
@@ -82,7 +83,7 @@ def _convert(
 ) -> Manifest:
     watch("reading and converting", 0, len(images))
     original = read_original(source, work, request.frame, scaling=request.scaling, thread_count=request.thread_count)
-    graph = original.graph
+    graph = convolve_before_doubling(original.graph)
     classes = _class_names(graph.class_count, request.class_names)
     write_deployed(graph, made / _MODEL_FILE, scaling=original.scaling)
     write_deployed(graph, work / "probe.onnx", scaling=original.scaling, shows_logits=True)
