@@ -7,10 +7,12 @@ from enum import StrEnum
 from itertools import product
 from typing import Final, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulator.sample import Sample
+from drivers.simulator.solid import pack_solid
 from drivers.simulator.view import View
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -114,11 +116,27 @@ class Body:
         rows, columns = sample.top_m.shape
         size_m = np.array([columns - 1, rows - 1]) * sample.pitch_m
         low = np.array([sample.x0_m, sample.y0_m])
-        return np.array([[*low, float(sample.bottom_m.min())], [*(low + size_m), float(sample.top_m.max())]])
+        lowest_m, highest_m = pack_solid(sample).z_range_m()
+        return np.array([[*low, lowest_m], [*(low + size_m), highest_m]])
 
     def corners_m(self) -> Floats:
         """Return the eight corners of `extent_m`."""
         return np.array(list(product(*self.extent_m.T)))
+
+    def outline_m(self) -> Floats:
+        """Return (n, 3) points of the body's frame whose convex hull holds all of it, close around a needle."""
+        sample = self.sample
+        if self.box_m is not None or sample.has_surroundings:
+            return self.corners_m()
+        # Walls run out between the last sample that stands and the one beside it.
+        stands = cv2.dilate((sample.top_m > sample.bottom_m).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        columns = np.flatnonzero(stands.any(axis=0))
+        first, last = stands.argmax(axis=0), len(stands) - 1 - stands[::-1].argmax(axis=0)
+        low_m = np.where(stands, np.minimum(sample.bottom_m, sample.top_m), np.inf).min(axis=0)
+        high_m = np.where(stands, np.maximum(sample.bottom_m, sample.top_m), -np.inf).max(axis=0)
+        x_m = sample.x0_m + sample.pitch_m * columns
+        sides = product((sample.y0_m + sample.pitch_m * rows[columns] for rows in (first, last)), (low_m, high_m))
+        return np.concatenate([np.stack([x_m, y_m, z_m[columns]], axis=1) for y_m, z_m in sides])
 
     @property
     def middle_m(self) -> Floats:

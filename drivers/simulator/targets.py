@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,16 +77,21 @@ def _copy_without_cuts(sample: Sample) -> Sample:
 
 def _is_met(sight: BodySight, pattern: DrawnPattern, probe: IonProbe) -> bool:
     """Tell whether the pattern, with the probe's tails, overlaps what the body fills in the image."""
-    corners = sight.body.corners_m() - sight.view.origin
-    at = np.stack([corners @ sight.view.right, corners @ sight.view.up], axis=1)
-    reach_m = probe.reach_m
+    away = sight.body.outline_m() - sight.view.origin
+    hull = _hull(np.stack([away @ sight.view.right, away @ sight.view.up], axis=1) / UM)
     for shape in pattern.shapes:
         box = shape.box
-        spot = np.array([box.centre.x_m, box.centre.y_m])
-        half = np.array([box.half_width_m, box.half_height_m]) + reach_m
-        if (at.min(axis=0) < spot + half).all() and (at.max(axis=0) > spot - half).all():
+        half = np.array([box.half_width_m, box.half_height_m]) + probe.reach_m
+        corners = np.array([box.centre.x_m, box.centre.y_m]) + half * [[-1, -1], [1, -1], [1, 1], [-1, 1]]
+        area, _ = cv2.intersectConvexConvex(hull, _hull(corners / UM))
+        if area > 0:
             return True
     return False
+
+
+def _hull(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return (n, 1, 2) the convex hull of (points, 2)."""
+    return np.asarray(cv2.convexHull(points.astype(np.float32)))
 
 
 def mill_targets(
@@ -133,11 +139,13 @@ class _Shadow:
         return np.asarray(is_free.repeat(steps[0], axis=0).repeat(steps[1], axis=1)[:rows, :columns])
 
     def _is_free(self, cut: Cut, is_asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        own_m = _begin_m(self.own.body.sample, cut, is_asked)
+        grids = [_moved(cut, self.own.view, other.view) for other in self.others]
+        overs = [is_asked & _is_over(grid, other.body) for grid, other in zip(grids, self.others, strict=True)]
+        is_near = np.any(overs, axis=0) & _is_over(cut, self.own.body)
+        own_m = _begin_m(self.own.body.sample, cut, is_near)
         is_free = np.ones(cut.front_m.shape, np.bool_)
-        for other in self.others:
-            there = _moved(cut, self.own.view, other.view)
-            is_free &= ~(_begin_m(other.body.sample, there, is_asked & _is_over(there, other.body)) < own_m)
+        for grid, other, over in zip(grids, self.others, overs, strict=True):
+            is_free &= ~(_begin_m(other.body.sample, grid, over & np.isfinite(own_m)) < own_m)
         return is_free
 
 
@@ -163,12 +171,12 @@ def _moved(cut: Cut, here: View, there: View) -> Cut:
 
 
 def _is_over(grid: Cut, body: Body) -> NDArray[np.bool_]:
-    """Tell (v, u) on which rays of a grid, along the beam, the box around a body can lie."""
-    at = (body.corners_m() - grid.origin) @ grid.axes[:2].T
-    low, high = at.min(axis=0), at.max(axis=0)
-    u_m, v_m = _axes_m(grid)
-    across, along = ((low[n] <= a) & (a <= high[n]) for n, a in enumerate((u_m, v_m)))
-    return np.asarray(np.logical_and.outer(along, across))
+    """Tell (v, u) on which rays of a grid, along the beam, a body can lie."""
+    at = (body.outline_m() - grid.origin) @ grid.axes[:2].T
+    cells = (at - [grid.u0_m, grid.v0_m]) / [grid.du_m, grid.dv_m]
+    mask = np.zeros(grid.front_m.shape, np.uint8)
+    cv2.fillConvexPoly(mask, np.rint(_hull(cells)).astype(np.int32), 1)
+    return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0)
 
 
 def _axes_m(grid: Cut) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -28,9 +28,9 @@ SCENE: dict[str, Any] = {
 }
 
 
-def open_bench(folder: Path | None = None) -> Microscope:
-    """Open the instrument, alone or in a folder."""
-    found = simulators.settings(scene=SCENE, needle={"pitch_um": 1.0, "length_um": 80})
+def open_bench(folder: Path | None = None, *, scene: dict[str, Any] = SCENE, **needle: Any) -> Microscope:
+    """Open the instrument, alone or in a folder, with settings of its needle."""
+    found = simulators.settings(scene=scene, needle={"pitch_um": 1.0, "length_um": 80} | needle)
     return simulators.microscope(found, state_directory=folder)
 
 
@@ -156,15 +156,16 @@ def lift(instrument: Microscope) -> None:
 def go_to_post(instrument: Microscope) -> None:
     """Bring the left wall of the post in the middle to coincidence, flat to the electron beam."""
     wall_m = 6e-3 - POST_WIDTH_UM / 2 * UM
-    _go_to(instrument, SpecimenPosition(x_m=wall_m, y_m=-60 * UM, z_m=POST_HEIGHT_UM * UM))
+    go_to(instrument, SpecimenPosition(x_m=wall_m, y_m=-60 * UM, z_m=POST_HEIGHT_UM * UM))
 
 
 def go_to_block(instrument: Microscope) -> None:
     """Bring the place that was trenched to coincidence, flat to the electron beam."""
-    _go_to(instrument, SpecimenPosition(x_m=0.0, y_m=0.0, z_m=20 * UM))
+    go_to(instrument, SpecimenPosition(x_m=0.0, y_m=0.0, z_m=20 * UM))
 
 
-def _go_to(instrument: Microscope, place: SpecimenPosition) -> None:
+def go_to(instrument: Microscope, place: SpecimenPosition) -> None:
+    """Bring a place to coincidence, flat to the electron beam."""
     kinematics, here = Kinematics(instrument.chain), instrument.stage.position()
     instrument.stage.move_to(kinematics.centre_on(place, kinematics.electron_pose(here)), cancel=CancelToken())
 
