@@ -228,11 +228,13 @@ class SimulatedBeam:
 
     def _conditions(self, view: View) -> optics.Conditions:
         beam = self.settings()
+        focus_m = self.machine.focus_error_m(self.beam_type)
         return optics.Conditions(
             beam_type=self.beam_type,
             beam_current_a=beam.beam_current_a,
             voltage_v=beam.voltage_v,
-            defocus_m=self.machine.focus_error_m(self.beam_type) - film_distance_m(view, self.machine.base.surface_m),
+            defocus_m=focus_m - film_distance_m(view, self.machine.base.surface_m),
+            focus_m=focus_m,
             stigmation_x=beam.stigmation_x,
             stigmation_y=beam.stigmation_y,
             probe_sigma_m=self._probe_sigma_m(beam.beam_current_a),

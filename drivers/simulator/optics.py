@@ -38,14 +38,16 @@ _CONTRAST_MARGIN: Final = 0.06
 class Conditions:
     """State of the beam and its detector while a frame is scanned.
 
-    ``defocus_m`` is the distance of the focus from the specimen along the beam, ``probe_sigma_m`` the width of the
-    focused probe (one sigma), stigmation is the residual error, 0 for a corrected beam.
+    ``defocus_m`` is the distance of the focus from the specimen along the beam, ``focus_m`` its distance from the
+    origin of the view, which tells how far other bodies are out of focus. ``probe_sigma_m`` is the width of the focused
+    probe (one sigma), stigmation is the residual error, 0 for a corrected beam.
     """
 
     beam_type: BeamType
     beam_current_a: float
     voltage_v: float
     defocus_m: float
+    focus_m: float = 0.0
     stigmation_x: float
     stigmation_y: float
     probe_sigma_m: float
@@ -140,12 +142,25 @@ def noise_free_signal(
     signal, sky = draw(prepare(sample, view, region), look, step_fraction=_STEP_FRACTION)
     if gain_ratio != 1.0:
         signal *= np.float32(gain_ratio)
-    if others:
-        sights = [Sight(sample=sample, view=view), *others]
-        overlay(signal, sky, sights, region, look, step_fraction=_STEP_FRACTION)
-    if optics.edge_brightening:
-        _brighten_edges(signal, sky, escape_px, _beam_look(conditions.beam_type, optics).edge_gain)
+
+    def finish(shown: NDArray[np.float32], open_sky: NDArray[np.float32]) -> None:
+        if optics.edge_brightening:
+            _brighten_edges(shown, open_sky, escape_px, _beam_look(conditions.beam_type, optics).edge_gain)
+
+    finish(signal, sky)
     signal = blur(signal, covariance)
+    if others:
+        overlay(
+            signal,
+            [Sight(sample=sample, view=view), *others],
+            region,
+            look,
+            step_fraction=_STEP_FRACTION,
+            covariance_at=lambda at_m: _covariance_px(
+                replace(conditions, defocus_m=conditions.focus_m - at_m), optics, pixel_m
+            ),
+            finish=finish,
+        )
     asked = region_of(settings)
     row, column = asked.top_px - region.top_px, asked.left_px - region.left_px
     return signal[row : row + asked.height_px, column : column + asked.width_px]

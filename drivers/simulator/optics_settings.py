@@ -11,9 +11,9 @@ class BeamLook(BaseModel):
     """How one beam sees materials and slopes; signals are relative to film at normal incidence, all assumed.
 
     The secant law and edge brightening are physics.md section 7; fibsem-os' scene has trench floors at a quarter of
-    the surface (#749, same section), a real waffle at 0.4 of it. ``detected_fraction`` of electrons was chosen so that neighbouring pixels
-    of an overview correlate by about 0.16 at 25 pA and 0.2 us (#900, same section); what the present optics give at
-    other pixel sizes is in docs/validation.md.
+    the surface (#749, same section), a real waffle at 0.4 of it. ``detected_fraction`` of electrons was chosen so that
+    neighbouring pixels of an overview correlate by about 0.16 at 25 pA and 0.2 us (#900, same section); what the
+    present optics give at other pixel sizes is in docs/validation.md.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
