@@ -16,6 +16,7 @@ from drivers.simulator.machine import Machine, as_triple
 from drivers.simulator.milling import probe_for
 from drivers.simulator.optics_settings import OpticsSettings
 from drivers.simulator.region import region_of
+from drivers.simulator.scan import drifting
 from drivers.simulator.state import BeamState, FrameRecord, SightRecord
 from drivers.simulator.view import View
 from drivers.simulator.world import BodySight
@@ -151,7 +152,7 @@ class SimulatedBeam:
             self._conditions(view),
             self._optics(),
             rng,
-            others=self._others(),
+            others=_others(machine.sights(self.beam_type)[1:]),
             gain_ratio=self._gain_ratio(),
         )
         machine.save()
@@ -160,8 +161,8 @@ class SimulatedBeam:
     def acquire(self, settings: ImageSettings, *, cancel: CancelToken) -> Image:
         """Scan one frame; the metadata says what an instrument knows, not where the sample really is.
 
-        The whole frame shows the middle of its scan. Raises `BeamError` for a beam that is off or blanked,
-        `NotSupportedError` for interlacing and drift correction.
+        Each row shows the specimen where it has drifted to by then, see `scan.drifting`. Raises `BeamError` for a beam
+        that is off or blanked, `NotSupportedError` for interlacing and drift correction.
         """
         cancel.raise_if_cancelled()
         _refuse_scan_options(settings)
@@ -170,11 +171,16 @@ class SimulatedBeam:
         self._refuse_outside("field width", settings.hfw_m, machine.column(self.beam_type).hfw_limits_m)
         machine.set_hfw(self.beam_type, settings.hfw_m)
         half_scan_s = scan_time_s(settings) / 2
+        start, starts = machine.view(self.beam_type), machine.sights(self.beam_type)
         machine.spend(half_scan_s)
-        view, sights = machine.view(self.beam_type), machine.sights(self.beam_type)
+        view = drifting(start, machine.view(self.beam_type), settings)
+        sights = [
+            replace(one, view=drifting(before.view, one.view, settings))
+            for before, one in zip(starts, machine.sights(self.beam_type), strict=True)
+        ]
         started_at = machine.clock.now()
         rng = generator(machine.seed, Stream.FRAME, machine.state.frame_count)
-        pixels = self.scan(settings, rng)
+        pixels = self.scan(settings, rng, sights=sights)
         timing = machine.settings.timing
         machine.spend(half_scan_s + (timing.reduced_area_frame_s if settings.reduced_area else timing.frame_s))
         machine.state.frame_count += 1
@@ -195,18 +201,22 @@ class SimulatedBeam:
         )
         return Image(pixels, metadata)
 
-    def scan(self, settings: ImageSettings, rng: np.random.Generator) -> Pixels:
-        """Return what the beam and its detector make of the sample now; neither time nor a frame is counted."""
-        machine = self.machine
-        view = machine.view(self.beam_type)
+    def scan(
+        self, settings: ImageSettings, rng: np.random.Generator, *, sights: Sequence[BodySight] | None = None
+    ) -> Pixels:
+        """Return what the beam and its detector make of the sample now; neither time nor a frame is counted.
+
+        ``sights``: what the rays of the frame meet, the body under the beams first; as they are now when not given.
+        """
+        base, *others = sights or self.machine.sights(self.beam_type)
         return optics.render(
-            machine.sample,
-            view,
+            base.body.sample,
+            base.view,
             settings,
-            self._conditions(view),
+            self._conditions(base.view),
             self._optics(),
             rng,
-            others=self._others(),
+            others=_others(others),
             gain_ratio=self._gain_ratio(),
         )
 
@@ -216,11 +226,6 @@ class SimulatedBeam:
         touches = needle is not None and needle.is_inserted and needle.touches is not None
         is_brighter = touches and self.beam_type is BeamType.ION
         return self.machine.settings.handling.contact_gain_ratio if is_brighter else 1.0
-
-    def _others(self) -> list[Sight]:
-        """Return what the optics need to know of the bodies beside the sample."""
-        seen = self.machine.sights(self.beam_type)[1:]
-        return [Sight(sample=one.body.sample, view=one.view, box_m=one.body.extent_m) for one in seen]
 
     def _optics(self) -> OpticsSettings:
         settings = self.machine.settings
@@ -275,6 +280,11 @@ class SimulatedBeam:
         require_beam(self, action)
 
 
+def _others(sights: Sequence[BodySight]) -> list[Sight]:
+    """Return what the optics need to know of the bodies beside the sample."""
+    return [Sight(sample=one.body.sample, view=one.view, box_m=one.body.extent_m) for one in sights]
+
+
 def require_beam(beam: SimulatedBeam, action: str) -> None:
     """Raise `BeamError` for a beam that does not reach the sample."""
     if not beam.is_on() or beam.is_blanked():
@@ -283,7 +293,7 @@ def require_beam(beam: SimulatedBeam, action: str) -> None:
 
 
 def _refuse_scan_options(settings: ImageSettings) -> None:
-    """Refuse what needs a sample that moves within a frame; a simulated frame is one exposure at one moment."""
+    """Refuse what needs an instrument that follows the drift or scans rows out of their order."""
     if settings.scan_interlacing_count > 1 or settings.is_drift_corrected:
         asked = (
             "drift correction" if settings.is_drift_corrected else f"{settings.scan_interlacing_count} x interlacing"

@@ -74,8 +74,8 @@ def _box(cut: Cut, view: View, z_range_m: Range, middle_m: NDArray[np.float64], 
     at_middle_m = float(cut.axes[2] @ (middle_m - cut.origin))
     ends = np.clip([w.min(), w.max()], at_middle_m - reach_m, at_middle_m + reach_m)
     corners = np.concatenate([feet + end * cut.axes[2] for end in ends]) - view.origin
-    x, y = corners @ view.right, -(corners @ view.up)
-    return np.array([x.min(), y.min(), x.max(), y.max()])
+    x, y = view.across(corners)
+    return np.array([x.min(), -y.max(), x.max(), -y.min()])
 
 
 def tile_count(size_px: int) -> int:

@@ -69,9 +69,9 @@ def frame_truth(layers: Sequence[Layer], frame: Region, things: Sequence[Thing])
 def _window(thing: Thing, layers: Sequence[Layer], frame: Region) -> tuple[slice, slice]:
     """Return the rows and columns of a frame that an object can be in."""
     view = next(layer.view for layer in layers if layer.number == thing.body)
-    away = (thing.corners() - view.origin) / frame.pixel_size_m
-    x = away @ view.right + frame.full_width_px / 2 - frame.left_px
-    y = frame.full_height_px / 2 - frame.top_px - away @ view.up
+    x_m, y_m = view.across(thing.corners() - view.origin)
+    x = x_m / frame.pixel_size_m + frame.full_width_px / 2 - frame.left_px
+    y = frame.full_height_px / 2 - frame.top_px - y_m / frame.pixel_size_m
     rows, columns = (slice(max(0, int(v.min()) - 1), max(0, int(v.max()) + 2)) for v in (y, x))
     return rows, columns
 

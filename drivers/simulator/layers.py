@@ -49,9 +49,9 @@ class Sight:
 
     def window(self, region: Region, *, rim_px: int = _RIM_PX) -> Region | None:
         """Return the part of a region in which the body can be seen, with a rim around it; None outside it."""
-        away = (self._corners() - self.view.origin) / region.pixel_size_m
-        x = away @ self.view.right + region.full_width_px / 2
-        y = region.full_height_px / 2 - away @ self.view.up
+        x_m, y_m = self.view.across(self._corners() - self.view.origin)
+        x = x_m / region.pixel_size_m + region.full_width_px / 2
+        y = region.full_height_px / 2 - y_m / region.pixel_size_m
         left, top = (max(start, math.floor(a.min()) - rim_px) for a, start in ((x, region.left_px), (y, region.top_px)))
         right = min(region.left_px + region.width_px, math.ceil(x.max()) + rim_px)
         bottom = min(region.top_px + region.height_px, math.ceil(y.max()) + rim_px)

@@ -77,8 +77,8 @@ def look_at(thing: Thing, layers: Sequence[Layer], frame: Region) -> Silhouette 
     """Return what a beam sees of an object, in and around the frame; None when it is hidden or far away."""
     view = next(layer.view for layer in layers if layer.number == thing.body)
     half_m = _reach_m(frame)
-    away = thing.corners() - view.origin
-    spots_m = np.stack([away @ view.right, -(away @ view.up)], axis=1)
+    x_m, y_m = view.across(thing.corners() - view.origin)
+    spots_m = np.stack([x_m, -y_m], axis=1)
     low_m, high_m = np.maximum(spots_m.min(axis=0), -half_m), np.minimum(spots_m.max(axis=0), half_m)
     found = None
     for ray_count in (FIRST_RAYS, RAYS):
