@@ -6,36 +6,25 @@ Needs the package onnx of the extra ``learn``, imported late: a computer that on
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from fibsem_runtime.core import Image
 from fibsem_runtime.detection.compare import prepare_frame
+from fibsem_runtime.detection.ranges import measure_ranges
 
-_QUANTISED: Final = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Concat", "Resize")
+_QUANTISED: Final = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Concat", "Resize", "Transpose", "Reshape")
 """With all of these in 8 bit a residual U-Net runs from end to end without a step back to float."""
 
 _FATAL_ONLY: Final = 4
 
 
-class _Frames:
-    """Feed prepared images to the calibration of ONNX Runtime."""
-
-    def __init__(self, images: Sequence[Image], frame_shape: tuple[int, int]) -> None:
-        self._rest: Iterator[NDArray[np.uint8]] = (prepare_frame(image, frame_shape) for image in images)
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the next input, None after the last: the interface of a calibration data reader."""
-        pixels = next(self._rest, None)
-        return None if pixels is None else {"image": pixels}
-
-
-def quantise(source: Path, target: Path, images: Sequence[Image], *, frame_shape: tuple[int, int]) -> None:
+def quantise(
+    source: Path, target: Path, images: Sequence[Image], *, frame_shape: tuple[int, int], thread_count: int = 2
+) -> None:
     """Write ``target``: static QDQ, u8 activations, s8 weights per channel (the fast choice on x86, baselines.md).
 
     The last convolution and what follows it stay float: it decides where edges lie and costs little. So does the
@@ -49,10 +38,13 @@ def quantise(source: Path, target: Path, images: Sequence[Image], *, frame_shape
         prepared = Path(folder) / "prepared.onnx"
         shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
+        ranges = Path(folder) / "ranges.json"
+        frames = (prepare_frame(image, frame_shape) for image in images)
+        measure_ranges(prepared, ranges, frames, operators=_QUANTISED, thread_count=thread_count)
         tools.quantize_static(
             str(prepared),
             str(target),
-            _Frames(images, frame_shape),
+            calibration_cache_path=ranges,
             quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
             per_channel=True,

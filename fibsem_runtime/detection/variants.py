@@ -119,7 +119,8 @@ class _Workbench:
 
     def _quantise(self, done: int, total: int) -> Variant:
         self._watch(f"calibrating int8 on {len(self._calibration)} images", done, total)
-        quantise(self._source, self._work / _FILES["int8"], self._calibration, frame_shape=self._shape)
+        target, threads = self._work / _FILES["int8"], self._request.thread_count
+        quantise(self._source, target, self._calibration, frame_shape=self._shape, thread_count=threads)
         return self._judge("int8", len(self._calibration), least_speed_up_ratio=_LEAST_SPEED_UP)
 
     def _halve(self, done: int, total: int) -> Variant:
