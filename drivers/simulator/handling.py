@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulator.bodies import Body, Carrier, Floats, Pose
+from drivers.simulator.bodies import NEEDLE, Body, Carrier, Floats, Pose
 from drivers.simulator.body_state import EventKind, JointKind, NeedleState, Triple
 from drivers.simulator.contact import skin, stands
+from drivers.simulator.dents import dent
 from drivers.simulator.handling_settings import HandlingSettings
 from drivers.simulator.joints import join, place_in_chamber, tear
 from drivers.simulator.machine import Machine, as_triple
@@ -84,14 +85,20 @@ class Hands:
             gap_m = self._settings.weld_gap_um * UM
             join(self._machine, JointKind.STUCK, hit.mover, hit.body, hit.point_m, area_m2=0.0, gap_m=gap_m)
         beyond_m = goal_m - np.array(needle.contact_m)
+        needle.lag_m = as_triple((self._settings.follow_fraction - 1) * beyond_m)
         if np.linalg.norm(beyond_m) > self._settings.crash_um * UM:
             self._crash(hit)
-        needle.lag_m = as_triple((self._settings.follow_fraction - 1) * beyond_m)
 
     def _crash(self, hit: _Hit) -> None:
-        if not self.needle.is_damaged:
-            self.needle.is_damaged = True
-            self._log(EventKind.CRASH, hit.body, other=hit.mover)
+        """Damage the needle, and dent what its tip has run into: as deep as it stands in it."""
+        machine, body = self._machine, hit.body
+        self.needle.is_damaged = True
+        self._log(EventKind.CRASH, body, other=hit.mover)
+        settings = machine.settings.needle
+        if hit.mover.number == NEEDLE and settings is not None:
+            along = -hit.mover.pose.rotation[:, 0]
+            dent(body, place_in_chamber(machine, body), machine.tip_m(), along, settings.tip_radius_um * UM)
+            machine.save_cuts(body.number, len(body.sample.cuts) - 1, 1)
 
     def _after_move(self, hit: _Hit | None) -> None:
         """Tear what is overstretched, let fall what nothing holds, and let each piece move with what holds it."""

@@ -51,10 +51,11 @@ class Piece:
 def newest_frame(cuts: Sequence[Cut]) -> tuple[Floats, Floats] | None:
     """Return origin and axes along the newest milled cut, with u across it; None where nothing is milled."""
     milled = [c for c in cuts if c.is_milled and np.isfinite(c.front_m).any()]
-    return (milled[-1].origin, _axes_along(milled[-1].axes[2])) if milled else None
+    return (milled[-1].origin, axes_along(milled[-1].axes[2])) if milled else None
 
 
-def _axes_along(direction: Floats) -> Floats:
+def axes_along(direction: Floats) -> Floats:
+    """Return axes (u, v, w) of a cut along a direction, u as near to x as there is."""
     right = np.array([1.0, 0.0, 0.0]) - direction[0] * direction
     if np.linalg.norm(right) < 1e-3:
         right = np.array([0.0, 1.0, 0.0]) - direction[1] * direction
@@ -107,7 +108,7 @@ def _confirm(sample: Sample, first: Census, number: int) -> Piece | None:
 def _directions(axes: Floats) -> Iterator[Floats]:
     """Yield the frame itself, then one that looks straight down."""
     yield axes
-    yield _axes_along(np.array([0.0, 0.0, -1.0]))
+    yield axes_along(np.array([0.0, 0.0, -1.0]))
 
 
 def _ends(census: Census, number: int) -> Floats:

@@ -214,3 +214,9 @@ def ion_brightness(instrument: Microscope) -> float:
     """Return the mean gray value of the block's surroundings in the ion image, where no needle is."""
     request = ImageSettings(width_px=96, height_px=64, hfw_m=50e-6, dwell_time_s=20e-6)
     return float(instrument.ion_beam.acquire(request, cancel=CancelToken()).data[:, 64:].mean())
+
+
+def electron_frame(instrument: Microscope) -> np.ndarray:
+    """Return a small electron frame as float64."""
+    request = ImageSettings(width_px=96, height_px=64, hfw_m=30e-6, dwell_time_s=20e-6)
+    return np.asarray(instrument.electron_beam.acquire(request, cancel=CancelToken()).data, np.float64)
