@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final, TypeAlias
 
 import cv2
@@ -174,7 +175,10 @@ def _write(canvas: Rgb, text: str, at_px: tuple[int, int], colour: Colour) -> No
     (width_px, height_px), _ = cv2.getTextSize(text, _FONT, size, thick_px)
     x_px = max(2, min(at_px[0], canvas.shape[1] - width_px - 2))
     y_px = max(height_px + 2, min(at_px[1], canvas.shape[0] - 4))
-    cv2.putText(canvas, text, (x_px, y_px), _FONT, size, (0, 0, 0), thick_px + max(2, round(2 * scale)), cv2.LINE_AA)
+    # Not in thicker letters: some fonts of OpenCV set those wider, and they stand beside the others.
+    rim_px = max(1, round(scale))
+    for right_px, down_px in product((-rim_px, 0, rim_px), repeat=2):
+        cv2.putText(canvas, text, (x_px + right_px, y_px + down_px), _FONT, size, (0, 0, 0), thick_px, cv2.LINE_AA)
     cv2.putText(canvas, text, (x_px, y_px), _FONT, size, colour, thick_px, cv2.LINE_AA)
 
 
