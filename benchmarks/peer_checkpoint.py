@@ -1,10 +1,10 @@
 """Train a small checkpoint in the peer's own format, so that masks in a comparison are not those of random weights.
 
-    python benchmarks/peer_checkpoint.py OUT.pt [--data DIR] [--encoder resnet34] [--steps 130]
+    python benchmarks/peer_checkpoint.py OUT.pt [--data DIR] [--encoder resnet34] [--steps 600]
 
 The recipe is the peer's (detection.md section 4: Adam at 3e-4, gray levels over 255) with cross-entropy alone, on
-random parts of the training images; it starts from random weights and stops after minutes. The result is good enough to
-be compared with itself in another engine and for nothing else.
+random parts of the training images at full, half and quarter size; it starts from random weights and stops after
+minutes. The result is good enough to be compared with itself in another engine and for nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,10 @@ from fibsem_runtime.learning.dataset import CLASSES, Sample, read_samples
 from fibsem_runtime.learning.unet import ARCHITECTURES, UNet
 
 ROOT = Path(__file__).resolve().parent.parent
-PART_PX = 160
+PART_PX = 192
 PART_COUNT = 4
+REDUCTIONS = (1, 2, 4)
+"""Parts show some detail or most of an image: what an object is cannot be learned from its inside."""
 
 
 def draw_batch(samples: list[Sample], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -30,11 +33,13 @@ def draw_batch(samples: list[Sample], rng: np.random.Generator) -> tuple[Tensor,
     gray, labels = [], []
     for index in rng.integers(len(samples), size=PART_COUNT):
         sample = samples[int(index)]
+        size_px = PART_PX * int(rng.choice(REDUCTIONS))
         height_px, width_px = sample.image.shape
-        top, left = int(rng.integers(height_px - PART_PX)), int(rng.integers(width_px - PART_PX))
-        part = (slice(top, top + PART_PX), slice(left, left + PART_PX))
-        gray.append(sample.image.data[part].astype(np.float32) / 255)
-        labels.append(sample.labels[part].astype(np.int64))
+        top, left = int(rng.integers(height_px - size_px)), int(rng.integers(width_px - size_px))
+        part = (slice(top, top + size_px), slice(left, left + size_px))
+        shape = (PART_PX, PART_PX)
+        gray.append(cv2.resize(sample.image.data[part], shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255)
+        labels.append(cv2.resize(sample.labels[part], shape, interpolation=cv2.INTER_NEAREST).astype(np.int64))
     return torch.from_numpy(np.stack(gray)).unsqueeze(1), torch.from_numpy(np.stack(labels))
 
 
@@ -50,7 +55,7 @@ def train(samples: list[Sample], out: Path, *, encoder: str, step_count: int, se
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step == step_count // 2:
+        if step == step_count * 3 // 4:
             # Few images make unlike batches; from here on the statistics stand still, as they do in use.
             network.eval()
         if step % 10 == 0:
@@ -65,12 +70,13 @@ def main() -> None:
     data = Path(os.environ.get("FIBSEM_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=data / "autoliftout" / "train")
     parser.add_argument("--encoder", choices=sorted(ARCHITECTURES), default="resnet34")
-    parser.add_argument("--steps", type=int, default=130)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    samples = [s for s in read_samples(arguments.data) if min(s.image.shape) > PART_PX]
+    least_px = PART_PX * max(REDUCTIONS)
+    samples = [s for s in read_samples(arguments.data) if min(s.image.shape) > least_px]
     train(samples, arguments.out, encoder=arguments.encoder, step_count=arguments.steps, seed=arguments.seed)
 
 

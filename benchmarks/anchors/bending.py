@@ -82,7 +82,7 @@ def _is_lost(rough: Sample, seed: int, wait_s: float) -> bool:
     sample, lamellae = deepcopy(rough), list[LamellaState]()
     place_m = np.array([TARGET.x_m, TARGET.y_m, TARGET.z_m])
     watch_lamella(sample, lamellae, place_m, _view(), BendingSettings(), seed=seed, now_s=0.0)
-    bend_due(sample, lamellae, _view(), BendingSettings(), seed=seed, now_s=wait_s)
+    bend_due({0: sample}, lamellae, _view(), BendingSettings(), seed=seed, now_s=wait_s)
     _mill(sample, POLISH)
     found = measure_lamella(sample, TARGET, _view())
     return not found.thickness_m or not found.thickness_min_m or not {"left", "right"} <= set(found.attached_to)
