@@ -11,26 +11,25 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from bench_session import Session
 
-from fibsem_runtime.core import BeamType, CancelToken, Image, ImageSettings, SpecimenPosition, StagePosition
-from fibsem_runtime.hal import CrossSection, Kinematics, Microscope, find_driver, milling_conditions, safe_route
-from fibsem_runtime.hal.manipulator import ManipulatorPose, ManipulatorPosition
-from fibsem_runtime.hal.truth import SiteKind, Truth
+from drivers.simulator.scene_kinds import PostSettings
+from fibsem_runtime.core import BeamType, Image, SpecimenPosition
+from fibsem_runtime.hal import CrossSection
+from fibsem_runtime.hal.truth import SiteKind
 from fibsem_runtime.imaging import draw_scale_bar, draw_title, read_image, side_by_side, to_rgb
-from fibsem_runtime.milling import FiducialPattern, MillingStage, Pattern, RectanglePattern, TrenchPattern
+from fibsem_runtime.milling import FiducialPattern, RectanglePattern, TrenchPattern
 
-SEED = 4
 TILE_PX = 480
 COLUMNS = 4
 ELECTRON, ION = BeamType.ELECTRON, BeamType.ION
-DISTURBANCES = ("drift", "stage_recall", "height", "tilt_axis", "rotation_centre", "column_offset", "current_shift")
+POST_WIDTH_M = PostSettings().post_width_um * 1e-6
 LIFT_OUT = "autoliftout/train/"
 
 
@@ -43,76 +42,14 @@ class Tile:
     real: str
 
 
-class Session:
-    """One simulated instrument without disturbances, and somebody who knows where everything is."""
-
-    def __init__(self, scene: dict[str, Any], *, scan_rotation_deg: float = 0.0) -> None:
-        """Open the simulator with a scene."""
-        plugin = find_driver("simulator")
-        off = {name: {"enabled": False} for name in (*DISTURBANCES, "current_focus")}
-        settings = plugin.settings_model.model_validate({"scene": scene, "disturbances": off})
-        self.microscope: Microscope = plugin.open(settings, seed=SEED, state_directory=None)
-        truth = plugin.truth(self.microscope)
-        assert truth is not None
-        self.truth: Truth = truth
-        self.kinematics = Kinematics(self.microscope.chain)
-        self.cancel = CancelToken()
-        for beam in BeamType:
-            self.microscope.beam(beam).set_scan_rotation(math.radians(scan_rotation_deg))
-
-    def place(self, kind: SiteKind, number: int = 0) -> SpecimenPosition:
-        """Return the site of a kind that is nearest, or next to that, to the middle of what carries it."""
-        places = [site.position for site in self.truth.sites() if site.kind is kind]
-        middle_m = np.median([[place.x_m, place.y_m] for place in places], axis=0)
-        return sorted(places, key=lambda place: math.dist((place.x_m, place.y_m), middle_m))[number]
-
-    def go(self, pose: Callable[[StagePosition], StagePosition], place: SpecimenPosition) -> None:
-        """Bring a place to coincidence in a pose."""
-        target = self.kinematics.centre_on(place, pose(self.microscope.stage.position()))
-        for waypoint in safe_route(self.microscope.stage.position(), target):
-            self.microscope.stage.move_to(waypoint, cancel=self.cancel)
-
-    def mill(self, pattern: Pattern, current_na: float, hfw_um: float = 150) -> None:
-        """Mill a pattern at coincidence."""
-        stage = MillingStage(name="stage", current_na=current_na, hfw_um=hfw_um, pattern=pattern)
-        with milling_conditions(self.microscope, stage.settings()):
-            self.microscope.milling.draw(stage.shapes(), stage.settings())
-            self.microscope.milling.run(cancel=self.cancel)
-            self.microscope.milling.stop()
-
-    def needle(self, inserted_at: ManipulatorPose | None, *places_um: tuple[float, float, float]) -> None:
-        """Insert the needle when a pose is given, then move its tip from place to place, µm from coincidence."""
-        manipulator = self.microscope.manipulator
-        assert manipulator is not None
-        if inserted_at is not None:
-            manipulator.insert(inserted_at, cancel=self.cancel)
-        for x_um, y_um, z_um in places_um:
-            target = ManipulatorPosition(x_m=x_um * 1e-6, y_m=y_um * 1e-6, z_m=z_um * 1e-6)
-            manipulator.move_to(target, cancel=self.cancel)
-
-    def retract(self) -> None:
-        """Park the needle with what hangs on it."""
-        assert self.microscope.manipulator is not None
-        self.microscope.manipulator.retract(cancel=self.cancel)
-
-    def shoot(self, beam_type: BeamType, hfw_um: float, current_pa: float) -> Image:
-        """Take a frame of 1 µs, the detector's levels set for it by the instrument."""
-        beam = self.microscope.beam(beam_type)
-        beam.set_current(current_pa / 1e12)
-        settings = ImageSettings(hfw_m=hfw_um * 1e-6)
-        beam.acquire(replace(settings, width_px=48, height_px=32), cancel=self.cancel)
-        beam.auto_contrast(cancel=self.cancel)
-        return beam.acquire(settings, cancel=self.cancel)
-
-
 def lift_out_tiles() -> Iterator[Tile]:
-    """Yield a block between trenches, the needle beside it, and a post of the half-moon to land on."""
+    """Yield a block between trenches, the needle beside it, a post of the half-moon, and the block lifted to it."""
     session = Session({"kind": "lift-out"})
     place = session.place(SiteKind.BLOCK)
     session.go(session.kinematics.ion_pose, place)
     trench = {"width_um": 40, "spacing_um": 10, "upper_height_um": 12, "lower_height_um": 12, "depth_um": 25}
     session.mill(TrenchPattern(**trench), 15)
-    session.mill(RectanglePattern(point_um=(22.5, 0), width_um=5, height_um=34, depth_um=25), 7)
+    session.mill(RectanglePattern(point_um=(24.5, 0), width_um=9, height_um=34, depth_um=25), 7)
     yield Tile(
         title="block between trenches, ion 150 um",
         image=session.shoot(ION, 150, 20),
@@ -124,7 +61,7 @@ def lift_out_tiles() -> Iterator[Tile]:
         real=f"{LIFT_OUT}ref_trench_jcut_high_res_eb.tif",
     )
     session.go(session.kinematics.electron_pose, place)
-    session.needle(ManipulatorPose.STANDBY, (-30, 0, 4), (-26, 0, -3))
+    session.needle((-30, 0, 4), (-26, 0, -3))
     yield Tile(
         title="needle beside the block, ion 150 um",
         image=session.shoot(ION, 150, 20),
@@ -148,6 +85,48 @@ def lift_out_tiles() -> Iterator[Tile]:
         title="landing post, electron 150 um",
         image=session.shoot(ELECTRON, 150, 50),
         real=f"{LIFT_OUT}landing_needle_ready_position_eb.tif",
+    )
+    session.go(session.kinematics.electron_pose, place)
+    yield from lifted_tiles(session, replace(post, x_m=post.x_m - POST_WIDTH_M / 2, y_m=post.y_m + 40e-6))
+
+
+def lifted_tiles(session: Session, wall: SpecimenPosition) -> Iterator[Tile]:
+    """Yield the block on the needle, and welded to the wall of a post; the stage is where it was trenched."""
+    session.mill(RectanglePattern(point_um=(0, 8), width_um=48, height_um=3, depth_um=30), 15)
+    tip_um = session.approach((-22.6, -1.5), until_um=-17)
+    session.mill(RectanglePattern(point_um=(tip_um, 1.2), width_um=5, height_um=1, depth_um=3), 0.74)
+    session.mill(RectanglePattern(point_um=(21, 5), width_um=2, height_um=26, depth_um=40), 7)
+    session.needle((tip_um, 0, 40))
+    yield Tile(
+        title="block on the needle, ion 150 um",
+        image=session.shoot(ION, 150, 20),
+        real=f"{LIFT_OUT}needle_liftout_land_ib.tif",
+    )
+    session.retract()
+    session.go(session.kinematics.electron_pose, wall)
+    tip_um = session.approach((-46, -2), until_um=-36)
+    yield Tile(
+        title="block at the post, ion 150 um",
+        image=session.shoot(ION, 150, 20),
+        real=f"{LIFT_OUT}landing_lamella_contact_2_ib.tif",
+    )
+    yield Tile(
+        title="the same, electron 150 um",
+        image=session.shoot(ELECTRON, 150, 50),
+        real=f"{LIFT_OUT}landing_lamella_contact_2_eb.tif",
+    )
+    session.mill(RectanglePattern(point_um=(0.3, 5), width_um=1, height_um=12, depth_um=4), 0.74)
+    session.mill(RectanglePattern(point_um=(tip_um + 3, 5), width_um=2, height_um=26, depth_um=40), 7)
+    session.retract()
+    yield Tile(
+        title="block welded to the post, ion 80 um",
+        image=session.shoot(ION, 80, 20),
+        real=f"{LIFT_OUT}landing_lamella_final_weld_high_res_ib.tif",
+    )
+    yield Tile(
+        title="the same, electron 150 um",
+        image=session.shoot(ELECTRON, 150, 50),
+        real=f"{LIFT_OUT}landing_lamella_needle_removal_high_res_eb.tif",
     )
 
 

@@ -103,6 +103,13 @@ def test_labels_stay_inside_the_picture() -> None:
     assert np.count_nonzero(drawn[:, :300].any(axis=2)) > 50
 
 
+def test_the_rim_of_a_title_follows_its_letters() -> None:
+    drawn = draw_title(np.full((200, 600, 3), 128, np.uint8), "block between trenches")
+    white, black = (np.flatnonzero(mask.any(axis=0)) for mask in ((drawn > 240).all(axis=2), (drawn < 40).all(axis=2)))
+    assert abs(int(black[-1]) - int(white[-1])) <= 6
+    assert abs(int(black[0]) - int(white[0])) <= 6
+
+
 def test_pictures_of_any_height_stand_side_by_side_and_become_png() -> None:
     pair = side_by_side(to_rgb(BLACK), np.zeros((120, 90, 3), np.uint8))
     assert pair.shape[0] == 120
