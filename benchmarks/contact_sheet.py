@@ -196,8 +196,7 @@ def draw_tile(tile: Tile, data: Path | None) -> np.ndarray:
 
 def _shrunk(image: Image) -> np.ndarray:
     size = (TILE_PX, TILE_PX * image.shape[0] // image.shape[1])
-    small = Image(cv2.resize(image.data, size, interpolation=cv2.INTER_AREA), image.metadata)
-    return to_rgb(small, stretch=False)
+    return np.asarray(cv2.resize(to_rgb(image, stretch=False), size, interpolation=cv2.INTER_AREA))
 
 
 def _pixel_m(image: Image) -> float:

@@ -53,7 +53,7 @@ def train(samples: list[Sample], out: Path, *, encoder: str, step_count: int, se
         gray, labels = draw_batch(samples, rng)
         loss = nn.functional.cross_entropy(network(gray), labels)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step == step_count * 3 // 4:
             # Few images make unlike batches; from here on the statistics stand still, as they do in use.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Row:
     agrees: str
 
 
-def settings(*, drift: dict[str, float] | None = None, **sections: Any) -> SimulatorSettings:
+def settings(*, drift: Mapping[str, float] | None = None, **sections: Any) -> SimulatorSettings:
     """Return an instrument without disturbances, or with drift alone."""
     disturbances: dict[str, Any] = {name: {"enabled": False} for name in DISTURBANCES}
     if drift is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -34,7 +34,7 @@ OVERTILTS = (
 
 
 def polished_thickness_nm(
-    seed: int, drift: dict[str, float] | None, *, film_um: float = 2.0, **sections: Any
+    seed: int, drift: Mapping[str, float] | None, *, film_um: float = 2.0, **sections: Any
 ) -> float | None:
     """Polish for 4.67 min without looking, and return what the truth says; None when no slab is cut through."""
     scene = {**FLAT_ICE, "ice_film_um": film_um}

@@ -8,7 +8,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fibsem_runtime.app.instrument import open_configured_detector
