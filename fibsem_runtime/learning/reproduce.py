@@ -32,8 +32,8 @@ class Stage:
 
 
 STAGES: Final = (
-    Stage(name="without", everything=False, recipe=Recipe(seed=1, step_count=8000)),
-    Stage(name="all", everything=True, recipe=Recipe(seed=2, step_count=700, peak_rate_ratio=4e-4, settling_count=0)),
+    Stage(name="without", everything=False, recipe=Recipe(seed=1, step_count=7000, settling_count=5000)),
+    Stage(name="all", everything=True, recipe=Recipe(seed=2, step_count=500, peak_rate_ratio=4e-4, settling_count=0)),
 )
 """The first stage is judged, and its confidence fitted, on what it left out; the second goes on with everything."""
 
