@@ -7,26 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ice_blocks import ice_block, mill_all, rectangle, view_from_above
+from views import BARE, ELECTRON
 
 from drivers.simulator.milling import draw_pattern, open_cuts
 from drivers.simulator.openings import WIDEST_M2, opening_areas_m2
-from drivers.simulator.optics import Conditions, OpticsSettings, noise_free_signal
+from drivers.simulator.optics import noise_free_signal
 from drivers.simulator.sample import Cut
-from fibsem_runtime.core import BeamType, ImageSettings
+from fibsem_runtime.core import ImageSettings
 from fibsem_runtime.hal.shapes import RectangleShape
-
-BARE = OpticsSettings(noise=False, texture=False, probe=False, defocus=False, edge_brightening=False, curtains=False)
-ELECTRON = Conditions(
-    beam_type=BeamType.ELECTRON,
-    beam_current_a=50e-12,
-    voltage_v=2000,
-    defocus_m=0.0,
-    stigmation_x=0.0,
-    stigmation_y=0.0,
-    probe_sigma_m=0.0,
-    brightness_fraction=0.5,
-    contrast_fraction=0.5,
-)
 
 
 def cuts_of(*shapes: RectangleShape) -> list[Cut]:

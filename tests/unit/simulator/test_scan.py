@@ -8,28 +8,17 @@ import numpy as np
 import pytest
 import simulators
 from ice_blocks import ice_block, mill_all, milling_view, rectangle, shifted, view_from_above
+from views import BARE, ION
 
-from drivers.simulator.optics import Conditions, OpticsSettings, noise_free_signal
+from drivers.simulator.optics import noise_free_signal
 from drivers.simulator.scan import drifting
 from drivers.simulator.truth import SimulatorTruth
 from drivers.simulator.view import View
-from fibsem_runtime.core import BeamType, CancelToken, ImageSettings, PixelPoint, RelativeArea
+from fibsem_runtime.core import CancelToken, ImageSettings, PixelPoint, RelativeArea
 
 FRAME = ImageSettings(width_px=96, height_px=64, hfw_m=9.6e-6)
 QUARTER = RelativeArea(left_fraction=0.25, top_fraction=0.5, width_fraction=0.5, height_fraction=0.25)
 MIDDLE = milling_view((0.0, 0.0, 2e-6))
-BARE = OpticsSettings(noise=False, texture=False, probe=False, defocus=False, edge_brightening=False, curtains=False)
-ION = Conditions(
-    beam_type=BeamType.ION,
-    beam_current_a=20e-12,
-    voltage_v=30000,
-    defocus_m=0.0,
-    stigmation_x=0.0,
-    stigmation_y=0.0,
-    probe_sigma_m=0.0,
-    brightness_fraction=0.5,
-    contrast_fraction=0.5,
-)
 
 
 def row_of(view: View, row: int, settings: ImageSettings = FRAME) -> np.ndarray:
