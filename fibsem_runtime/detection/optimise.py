@@ -8,15 +8,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import onnxruntime
 
 from fibsem_runtime.core import Image
 from fibsem_runtime.detection.compare import prepare_frame
 from fibsem_runtime.detection.ranges import measure_ranges
+from fibsem_runtime.detection.widening import widen_last
 
-_QUANTISED: Final = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Concat", "Resize", "Transpose", "Reshape")
+_QUANTISED: Final = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Concat", "Resize", "Transpose", "Reshape", "Slice")
 """With all of these in 8 bit a residual U-Net runs from end to end without a step back to float."""
 
 _FATAL_ONLY: Final = 4
@@ -27,8 +28,8 @@ def quantise(
 ) -> None:
     """Write ``target``: static QDQ, u8 activations, s8 weights per channel (the fast choice on x86, baselines.md).
 
-    The last convolution and what follows it stay float: it decides where edges lie and costs little. So does the
-    standardisation in front, which is no convolution.
+    What follows the last convolution stays float, and so does the last one itself when it looks at single pixels: it
+    decides where edges lie and costs little. The standardisation in front is no convolution and stays float too.
     """
     import onnx
     from onnxruntime import quantization as tools
@@ -37,7 +38,9 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        nodes = onnx.load(prepared).graph.node
+        model = onnx.load(prepared)
+        kept = widen_last(model)
+        onnx.save(model, prepared)
         ranges = Path(folder) / "ranges.json"
         frames = (prepare_frame(image, frame_shape) for image in images)
         measure_ranges(prepared, ranges, frames, operators=_QUANTISED, thread_count=thread_count)
@@ -50,15 +53,9 @@ def quantise(
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
-            nodes_to_exclude=_kept_in_float(nodes),
+            nodes_to_exclude=kept,
             extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
         )
-
-
-def _kept_in_float(nodes: Sequence[Any]) -> list[str]:
-    """Return the last convolution (in the order of the graph, which is that of the data) and all nodes behind it."""
-    last = max((index for index, node in enumerate(nodes) if node.op_type == "Conv"), default=0)
-    return [node.name for node in nodes[last:]]
 
 
 def clean(source: Path, target: Path) -> int:
