@@ -128,8 +128,8 @@ def _try_provider(file: EngineFile, provider: Provider, threads: int) -> onnxrun
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    # Between images the cores belong to the instrument's own software.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads wait for each other awake within an image; between images the cores belong to the instrument's software.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if file.cache_folder is not None:
         file.cache_folder.mkdir(parents=True, exist_ok=True)
         if not holds_engine(file.cache_folder):
