@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from fibsem_runtime.detection.buffers import INPUT
 
-_FATAL_ONLY = 4
+_FATAL_ONLY: Final = 4
 
 
 def measure_ranges(
