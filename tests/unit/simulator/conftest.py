@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import lift_out_bench as bench
 import pytest
+
+from fibsem_runtime.hal import Microscope
 
 
 @pytest.fixture(scope="session")
@@ -19,46 +22,36 @@ def undercut_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _after(before: Path, factory: pytest.TempPathFactory, name: str, *steps: Callable[[Microscope], object]) -> Path:
+    """Return the folder of an instrument that goes on from another with some steps."""
+    folder: Path = factory.mktemp(name) / "instrument"
+    instrument = bench.branch(before, folder)
+    for step in steps:
+        step(instrument)
+    instrument.driver.close()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def welded_folder(undercut_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The needle welded to the block's free end."""
-    folder: Path = tmp_path_factory.mktemp("welded") / "instrument"
-    instrument = bench.branch(undercut_folder, folder)
-    bench.touch(instrument)
-    bench.weld(instrument, -7)
-    instrument.driver.close()
-    return folder
+    return _after(undercut_folder, tmp_path_factory, "welded", bench.touch, lambda one: bench.weld(one, -7))
 
 
 @pytest.fixture(scope="session")
 def lifted_folder(welded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The block severed, lifted and taken out with the needle, the stage at the post."""
-    folder: Path = tmp_path_factory.mktemp("lifted") / "instrument"
-    instrument = bench.branch(welded_folder, folder)
-    bench.sever(instrument)
-    bench.lift(instrument)
-    bench.go_to_post(instrument)
-    instrument.driver.close()
-    return folder
+    return _after(welded_folder, tmp_path_factory, "lifted", bench.sever, bench.lift, bench.go_to_post)
 
 
 @pytest.fixture(scope="session")
 def touching_folder(lifted_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The block on the needle in contact with the post."""
-    folder: Path = tmp_path_factory.mktemp("touching") / "instrument"
-    instrument = bench.branch(lifted_folder, folder)
-    bench.touch_post(instrument)
-    instrument.driver.close()
-    return folder
+    return _after(lifted_folder, tmp_path_factory, "touching", bench.touch_post)
 
 
 @pytest.fixture(scope="session")
 def landed_folder(touching_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The block welded to the post, cut free of the needle, and the needle out."""
-    folder: Path = tmp_path_factory.mktemp("landed") / "instrument"
-    instrument = bench.branch(touching_folder, folder)
-    bench.weld_to_post(instrument)
-    bench.cut_needle_free(instrument)
-    bench.retract(instrument)
-    instrument.driver.close()
-    return folder
+    steps = (bench.weld_to_post, bench.cut_needle_free, bench.retract)
+    return _after(touching_folder, tmp_path_factory, "landed", *steps)
